@@ -1,0 +1,220 @@
+"""Export: a checkpoint to a bundle, which is renamed into place only after its images proved to be the reference's."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from exporter.allocator import keep_freed_memory
+from exporter.checkpoints import MEAN_W, Checkpoint
+from exporter.golden import Reference, draw_reference
+from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
+from exporter.mean_w import SAMPLES, SEED
+from runtime.bundle import CONSTANTS, GOLDEN, Bundle
+from runtime.errors import InputError, OutputError, ParityError
+from runtime.files import sha256_of_path
+from runtime.graphs import OpenGraphs
+from runtime.manifest import FORMAT_VERSION, MANIFEST, ExportOptions, FileInfo, GraphInfo, Manifest, NoiseMode, Provenance
+from runtime.mixing import Mask, identity_mask, parse_mask
+from runtime.output import explain_os_errors, staging_folder
+from runtime.parity import TOLERANCES, Comparison, Figures, to_pixels
+from runtime.spec import noise_name
+from runtime.verify import golden_noise, pipeline_inputs
+
+PRECISIONS = ("fp32",)
+"""Precisions that export writes."""
+RECORDED_VERSIONS = ("stylegan-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+def export(
+    checkpoint: Checkpoint,
+    path: str | Path,
+    precisions: Sequence[str] = PRECISIONS,
+    mask: Mask | str | None = None,
+    noise: str | NoiseMode = NoiseMode.EXPLICIT,
+    resolution: int | None = None,
+    pipeline: bool = False,
+    force: bool = False,
+) -> Bundle:
+    """Write a bundle at `path` and return it opened.
+
+    `mask` is a mixing mask or its text (`A:0-6,B:7-13`; None: identity), `noise` is "explicit", "const" or "none",
+    `resolution` stops the network early, `pipeline` adds the one-graph form, `force` replaces an existing bundle.
+
+    Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
+    images are not the reference's; then nothing is left behind and an existing bundle is untouched.
+    """
+    path = Path(path)
+    _check_target(path, force)
+    unknown = [item for item in precisions if item not in PRECISIONS]
+    if unknown or not precisions:
+        raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
+    try:
+        mode = NoiseMode(noise)
+    except ValueError:
+        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
+    mean_w = "stored in the checkpoint" if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}"
+    if resolution is not None:
+        checkpoint = checkpoint.at_resolution(resolution)
+    checkpoint = checkpoint.with_mean_w()
+    chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
+    keep_freed_memory()
+    with staging_folder(path) as folder:
+        reference, graphs = _trace_and_draw(checkpoint, chosen, mode, pipeline, folder)
+        options = ExportOptions(
+            noise=mode,
+            mask=tuple(tuple(float(value) for value in row) for row in chosen.matrix),
+            sources=chosen.sources,
+            identity_mask=chosen.is_identity,
+        )
+        _write_arrays(folder, checkpoint, reference)
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            specification=checkpoint.spec,
+            options=options,
+            graphs=graphs,
+            parity=(),
+            provenance=_provenance(checkpoint, mean_w),
+            files={entry.name: _describe(entry) for entry in sorted(folder.iterdir())},
+        )
+        _write_manifest(folder, manifest)
+        figures = _measure(Bundle(folder), reference)
+        _require_parity(figures)
+        _write_manifest(folder, dataclasses.replace(manifest, parity=tuple(figures)))
+        _move_into_place(folder, path)
+    return Bundle(path)
+
+
+def _check_target(path: Path, force: bool) -> None:
+    """Refuse, before any work, a target that may not be replaced."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise OutputError(f"{path}: is a file, expected the name of a new folder")
+    if not path.exists():
+        return
+    if not force:
+        raise OutputError(f"{path}: exists already; choose another name, or pass --force to replace that bundle")
+    if any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise OutputError(f"{path}: is not a bundle (no {MANIFEST}), so --force will not replace it; choose another name")
+
+
+def _resolve_mask(mask: Mask | str | None, num_ws: int) -> Mask:
+    if mask is None:
+        return identity_mask(num_ws)
+    if isinstance(mask, str):
+        return parse_mask(mask, num_ws)
+    if mask.matrix.shape[0] != num_ws:
+        raise InputError(f"the mixing mask has {mask.matrix.shape[0]} rows, expected {num_ws}")
+    return mask
+
+
+def _trace_and_draw(
+    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool, folder: Path
+) -> tuple[Reference, dict[str, GraphInfo]]:
+    reference = draw_reference(checkpoint.build(), checkpoint.spec, mask, noise)
+    graphs = {}
+    for graph in _graphs(checkpoint, mask, noise, pipeline):
+        graphs[graph.name.value] = graph.save(folder)
+    return reference, graphs
+
+
+def _graphs(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool) -> Any:
+    """One graph at a time, so that only one is in memory."""
+    yield build_mapping(checkpoint)
+    yield build_synthesis(checkpoint, mask, noise)
+    if pipeline:
+        yield build_pipeline(checkpoint, mask, noise)
+
+
+def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:
+    arrays = {"w_avg": checkpoint.weights[MEAN_W]}
+    for layer in checkpoint.spec.layers:
+        if layer.noise is not None:
+            arrays[noise_name(layer.noise)] = checkpoint.weights[f"synthesis.{layer.name}.noise_const"]
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    (folder / CONSTANTS).write_bytes(file.getvalue())
+    (folder / GOLDEN).write_bytes(reference.samples.head(reference.stored).to_bytes())
+
+
+def _describe(path: Path) -> FileInfo:
+    return FileInfo(sha256_of_path(path), path.stat().st_size)
+
+
+def _provenance(checkpoint: Checkpoint, mean_w: str) -> Provenance:
+    return Provenance(
+        checkpoint=checkpoint.name,
+        checkpoint_sha256=checkpoint.sha256,
+        checkpoint_format=checkpoint.source.value,
+        mean_w=mean_w,
+        versions={name: _version(name) for name in RECORDED_VERSIONS},
+    )
+
+
+def _version(name: str) -> str:
+    if name == "torch":
+        return torch.__version__
+    try:
+        return version(name)
+    except ModuleNotFoundError:  # onnxruntime under its other name
+        return version(f"{name}-gpu") if name == "onnxruntime" else "unknown"
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
+
+
+def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
+    """Run every graph over the golden samples, whole images, on ONNX Runtime."""
+    graphs, samples = OpenGraphs.open(bundle), reference.samples
+    tolerance = TOLERANCES["fp32"]
+    mapping = Comparison("mapping", "fp32", "export", tolerance)
+    labels = {"c": samples.c} if samples.c.shape[1] else {}
+    mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
+    synthesis = Comparison("synthesis", "fp32", "export", tolerance)
+    pipeline = Comparison("pipeline", "fp32", "export", tolerance)
+    for index, image in enumerate(reference.images):
+        rows = np.array([index])
+        inputs = {"styles": samples.styles[rows], **golden_noise(samples, bundle, rows)}
+        _compare(synthesis, image, graphs.synthesis.run(inputs, ["image", "pixels"]))
+        if graphs.pipeline is not None and not samples.mixed[index]:
+            inputs = pipeline_inputs(samples, bundle, index, batch=1)
+            _compare(pipeline, image, graphs.pipeline.run(inputs, ["image", "pixels"]))
+    measured = [mapping, synthesis] + ([pipeline] if graphs.pipeline is not None else [])
+    return [comparison.figures() for comparison in measured]
+
+
+def _compare(comparison: Comparison, image: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+    comparison.add(image, outputs[0])
+    comparison.add_pixels(to_pixels(image), outputs[1])
+
+
+def _require_parity(figures: Sequence[Figures]) -> None:
+    for item in figures:
+        if not item.passed:
+            raise ParityError(
+                f"the {item.graph} graph does not draw the reference's images ({'; '.join(item.failures())}); "
+                "the bundle was not written"
+            )
+
+
+def _move_into_place(folder: Path, path: Path) -> None:
+    """Rename the finished bundle; one that it replaces is moved aside first and only then removed."""
+    with explain_os_errors(path):
+        if not path.exists():
+            os.rename(folder, path)
+            return
+        with staging_folder(path) as aside:
+            os.rename(path, aside / "replaced")
+            try:
+                os.rename(folder, path)
+            except OSError:
+                os.rename(aside / "replaced", path)
+                raise

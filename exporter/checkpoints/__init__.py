@@ -1,0 +1,7 @@
+"""Checkpoint files, read as data."""
+
+from exporter.checkpoints.checkpoint import MEAN_W, Checkpoint, SourceFormat
+from exporter.checkpoints.load import load_checkpoint
+from exporter.checkpoints.safetensors_file import read_safetensors, write_safetensors
+
+__all__ = ["MEAN_W", "Checkpoint", "SourceFormat", "load_checkpoint", "read_safetensors", "write_safetensors"]

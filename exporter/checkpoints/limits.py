@@ -1,0 +1,28 @@
+"""Bounds on what a checkpoint may claim. Each is far above any published file and far below what could do harm."""
+
+MAX_FILE_BYTES = 8 << 30
+"""Largest checkpoint file read. The largest published one (StyleGAN2 1024 px with discriminator and optimiser) is 1 GB."""
+
+MAX_OPCODES = 2_000_000
+"""Pickle instructions in one stream. A 1024 px checkpoint has about 30,000, a training state about 200,000."""
+
+MAX_STACK = 1_000_000
+"""Values waiting on the pickle machine's stack at once."""
+
+MAX_DEPTH = 256
+"""Nesting of open marks and of tuples within tuples. Official files nest about 40 deep."""
+
+MAX_LINE_BYTES = 1024
+"""Length of a text argument (only a GLOBAL's module and name are ever read as lines)."""
+
+MAX_MODULE_DEPTH = 16
+"""Nesting of network modules. Official files nest 5 deep."""
+
+MAX_TENSOR_DIMENSIONS = 8
+"""Dimensions of one tensor. Weights have at most 5."""
+
+MAX_ARCHIVE_MEMBERS = 100_000
+"""Files in a torch zip archive: one for each storage."""
+
+MAX_HEADER_BYTES = 100_000_000
+"""Length of a safetensors header: the bound that the format itself sets."""

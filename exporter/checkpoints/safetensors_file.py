@@ -1,0 +1,60 @@
+"""Our own checkpoint file: safetensors, with the specification in its metadata. Data only, nothing to execute."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from exporter.checkpoints import limits
+from exporter.checkpoints.checkpoint import Checkpoint
+from exporter.checkpoints.detect import SUPPORTED
+from runtime.extras import require
+from runtime.errors import BundleError, CheckpointError
+from runtime.output import write_atomically
+from runtime.spec import GeneratorSpec
+
+METADATA_KEY = "stylegan-edge"
+FORMAT_VERSION = 1
+"""Version of the metadata document below."""
+
+
+def write_safetensors(checkpoint: Checkpoint, path: Path, overwrite: bool = False) -> None:
+    """Write a checkpoint's weights and specification. Raises OutputError where `path` exists or can't be written."""
+    numpy_format = require("safetensors.numpy")
+    metadata = {"format_version": FORMAT_VERSION, "specification": checkpoint.spec.to_json()}
+    weights = {name: np.asarray(array, order="C") for name, array in sorted(checkpoint.weights.items())}
+    data = numpy_format.save(weights, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    write_atomically(path, data, overwrite=overwrite)
+
+
+def read_safetensors(path: Path, head: bytes) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
+    """Read what `write_safetensors` wrote. Raises CheckpointError for any other safetensors file."""
+    if int.from_bytes(head[:8], "little") > limits.MAX_HEADER_BYTES:
+        raise CheckpointError(f"the safetensors header announces over {limits.MAX_HEADER_BYTES:,} bytes")
+    safetensors = require("safetensors")
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            document = metadata.get(METADATA_KEY)
+            if document is None:
+                raise CheckpointError(f"the safetensors file has no specification of ours in its metadata; {SUPPORTED}")
+            spec = _read_spec(document)
+            weights = {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"the safetensors file is truncated or damaged ({error})") from None
+    return spec, weights, {"format version": str(FORMAT_VERSION)}
+
+
+def _read_spec(document: str) -> GeneratorSpec:
+    try:
+        data = json.loads(document)
+        version = data["format_version"]
+        if version != FORMAT_VERSION:
+            raise CheckpointError(f"the safetensors file has format version {version!r}, expected {FORMAT_VERSION}")
+        return GeneratorSpec.from_json(data["specification"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"the safetensors metadata is malformed ({error})") from None
+    except BundleError as error:
+        raise CheckpointError(str(error)) from None

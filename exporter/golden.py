@@ -1,0 +1,115 @@
+"""Golden samples, drawn by the reference: the images that a bundle is judged by, at export and ever after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from runtime.golden import GoldenSamples, block_means, cut_tiles
+from runtime.latents import latents
+from runtime.manifest import NoiseMode
+from runtime.mixing import Mask
+from runtime.noise import Noise
+from runtime.spec import GeneratorSpec
+
+STORED_PIXELS = 1 << 20
+"""Pixels of golden images a bundle is given: eight images up to 256 px, one at 1024 px."""
+COMPARED_VALUES = 1 << 19
+"""8-bit values that export compares at least: "1 in 10,000" means little among fewer than half a million."""
+MAX_IMAGES = 128
+"""Images that export compares at most, however small they are."""
+NOISE_SEED = 7
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden image: truncation, noise, and whether a second latent takes over the later rows."""
+
+    psi: float
+    noise: Noise
+    mixed: bool = False
+
+
+CASES = (
+    Case(0.7, NOISE_SEED),
+    Case(1.0, "const"),
+    Case(-0.7, "const"),
+    Case(1.0, NOISE_SEED, mixed=True),
+    Case(0.0, "const"),
+    Case(0.7, "none"),
+    Case(1.0, "const", mixed=True),
+    Case(0.5, NOISE_SEED + 1),
+)
+"""Most telling first, for sizes at which not all fit the budget."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the reference drew: samples, whole images to compare the graphs with now, and how many of them to store."""
+
+    samples: GoldenSamples
+    images: list[np.ndarray]
+    stored: int
+
+
+def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int]:
+    """The images to compare, with only the noise that the graph can take, and how many of them, from the first, to store."""
+    values = spec.img_channels * spec.resolution**2
+    stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2))
+    compared = max(stored, min(MAX_IMAGES, -(-COMPARED_VALUES // values)))
+    cases = [CASES[index % len(CASES)] for index in range(compared)]
+    baked: Noise = {NoiseMode.CONST: "const", NoiseMode.NONE: "none"}.get(noise)
+    return [case if baked is None else replace(case, noise=baked) for case in cases], stored
+
+
+def draw_reference(network: Any, spec: GeneratorSpec, mask: Mask, noise: NoiseMode) -> Reference:
+    """Run the reference over the golden cases: float32, on the CPU, seeds 0, 1, 2, ..."""
+    cases, stored = choose_cases(spec, noise)
+    per_image = 2 if mask.is_identity else mask.matrix.shape[1]
+    z = latents(range(len(cases) * per_image), spec.z_dim)
+    c = _labels(spec, np.arange(len(z)) // per_image)
+    with torch.no_grad():
+        w = network.mapping(torch.from_numpy(z), torch.from_numpy(c) if spec.c_dim else None).numpy()
+        styles, images = [], []
+        for index, case in enumerate(cases):
+            sources = w[index * per_image : (index + 1) * per_image]
+            chosen, ws = _styles(network, spec, mask, case, sources)
+            styles.append(chosen)
+            images.append(network.synthesis(torch.from_numpy(ws[None]), case.noise).numpy())
+    samples = GoldenSamples(
+        z=z,
+        c=c,
+        w=w,
+        styles=np.stack(styles),
+        noise=np.array([str(case.noise) for case in cases]),
+        psi=np.array([case.psi for case in cases], np.float32),
+        first=np.arange(len(cases)) * per_image,
+        mixed=np.array([case.mixed and mask.is_identity for case in cases]),
+        tiles=np.concatenate([cut_tiles(image) for image in images]),
+        blocks=np.concatenate([block_means(image) for image in images]),
+    )
+    return Reference(samples, images, stored)
+
+
+def _labels(spec: GeneratorSpec, case: np.ndarray) -> np.ndarray:
+    """One-hot labels [M, c_dim], one class a case, so that all sources of an image share theirs."""
+    if not spec.c_dim:
+        return np.zeros((len(case), 0), np.float32)
+    return np.eye(spec.c_dim, dtype=np.float32)[case % spec.c_dim]
+
+
+def _styles(
+    network: Any, spec: GeneratorSpec, mask: Mask, case: Case, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The graph's input `styles` [K, w_dim] of a case, and the `ws` [num_ws, w_dim] that it stands for."""
+    mean = network.mapping.w_avg.numpy()
+    moved = (mean + np.float32(case.psi) * (w - mean)).astype(np.float32)
+    if not mask.is_identity:
+        return moved, (mask.matrix @ moved.astype(np.float64)).astype(np.float32)
+    ws = np.repeat(moved[:1], spec.num_ws, axis=0)
+    if case.mixed:
+        ws[spec.num_ws // 2 :] = moved[1]
+    return ws, ws

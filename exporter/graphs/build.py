@@ -1,0 +1,123 @@
+"""The graphs of a bundle: which there are, what they take and give, and the promises each is checked against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import torch
+
+from exporter.checkpoints import Checkpoint
+from exporter.graphs.stylegan2 import DeployMapping, DeployPipeline, DeploySynthesis
+from exporter.graphs.trace import OPSET, GraphInput, trace
+from runtime.errors import ExportError
+from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
+from runtime.mixing import Mask
+from runtime.spec import GeneratorSpec, noise_name
+
+TRACE_BATCH = 3
+"""Batch to trace with: neither 0 nor 1, which torch.export takes for constants."""
+MAX_NODES_PER_LAYER = 12
+"""Nodes a styled layer: more means that something was not folded."""
+BATCH = "batch"
+
+
+class GraphName(str, Enum):
+    """The graphs that a bundle may hold; the file is `<name>.onnx`."""
+
+    MAPPING = "mapping"
+    SYNTHESIS = "synthesis"
+    PIPELINE = "pipeline"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced graph, ready to be written."""
+
+    name: GraphName
+    model: ir.Model
+
+    def save(self, folder: Path) -> GraphInfo:
+        """Write the graph, check the file written, and describe it. Raises ExportError where the check fails."""
+        path = folder / f"{self.name.value}.onnx"
+        ir.save(self.model, path)
+        try:
+            onnx.checker.check_model(str(path), full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ExportError(f"{path.name} does not pass onnx.checker: {' '.join(str(error).split())[:300]}") from None
+        return GraphInfo(
+            file=path.name,
+            inputs=tuple(_describe(value) for value in self.model.graph.inputs),
+            outputs=tuple(_describe(value) for value in self.model.graph.outputs),
+            precision="fp32",
+            opset=OPSET,
+            nodes=len(self.model.graph),
+        )
+
+
+def _describe(value: ir.Value) -> TensorInfo:
+    assert value.dtype is not None and value.shape is not None and value.name is not None
+    shape = tuple(dim if isinstance(dim, int) else str(dim.value) for dim in value.shape)
+    return TensorInfo(value.name, value.dtype.numpy().name, shape)
+
+
+def build_mapping(checkpoint: Checkpoint) -> Graph:
+    """`mapping`: z [N, z_dim], c [N, c_dim] where conditional -> w [N, w_dim]."""
+    spec = checkpoint.spec
+    inputs = [GraphInput("z", torch.zeros(TRACE_BATCH, spec.z_dim), BATCH), *_label_inputs(spec)]
+    module = DeployMapping(spec.mapping, checkpoint.weights)
+    arguments = tuple(item.example for item in inputs)
+    return Graph(GraphName.MAPPING, trace(module, GraphName.MAPPING.value, arguments, inputs, ["w"]))
+
+
+def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
+    """`synthesis`: styles [N, K, w_dim], noise -> image, pixels; the mask is baked in."""
+    spec = checkpoint.spec
+    styles = GraphInput("styles", torch.zeros(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
+    maps = _noise_inputs(spec, noise)
+    module = DeploySynthesis(spec, checkpoint.weights, mask.matrix, noise.value)
+    arguments = (styles.example, tuple(item.example for item in maps))
+    model = trace(module, GraphName.SYNTHESIS.value, arguments, [styles, *maps], ["image", "pixels"])
+    allowed = MAX_NODES_PER_LAYER * len(spec.layers)
+    if len(model.graph) > allowed:
+        raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
+    return Graph(GraphName.SYNTHESIS, model)
+
+
+def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
+    """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise -> image, pixels."""
+    spec = checkpoint.spec
+    sources = 1 if mask.is_identity else mask.matrix.shape[1]
+    names = ["z"] + [f"z_{index}" for index in range(1, sources)]
+    latents = [GraphInput(name, torch.zeros(TRACE_BATCH, spec.z_dim), BATCH) for name in names]
+    labels = _label_inputs(spec)
+    psi = GraphInput("psi", torch.ones(spec.num_ws))
+    maps = _noise_inputs(spec, noise)
+    matrix = np.ones((spec.num_ws, 1)) if mask.is_identity else mask.matrix
+    arguments = (
+        tuple(item.example for item in latents),
+        labels[0].example if labels else None,
+        psi.example,
+        tuple(item.example for item in maps),
+    )
+    module = DeployPipeline(spec, checkpoint.weights, matrix, noise.value)
+    inputs = [*latents, *labels, psi, *maps]
+    return Graph(GraphName.PIPELINE, trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"]))
+
+
+def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:
+    return [GraphInput("c", torch.zeros(TRACE_BATCH, spec.c_dim), BATCH)] if spec.c_dim else []
+
+
+def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
+    """Each noise input has a batch name of its own: it may be N for one layer and 1 for another."""
+    if noise is not NoiseMode.EXPLICIT:
+        return []
+    return [
+        GraphInput(noise_name(index), torch.zeros(1, 1, *shape), f"{noise_name(index)}_{BATCH}", broadcast=True)
+        for index, shape in enumerate(spec.noise_shapes)
+    ]

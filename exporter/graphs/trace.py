@@ -1,0 +1,170 @@
+"""Trace a module into an ONNX graph that every supported TensorRT reads: opset 17, dynamic batch, no debris."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from runtime.errors import ExportError
+
+OPSET = 17
+"""What every TensorRT from 8.6 (JetPack 6.0) up reads."""
+IR_VERSION = 8
+"""The ONNX IR version that belongs to opset 17."""
+TRACED_OPSET = 18
+"""The least that torch's exporter writes. Its graphs are relabelled, where every operator's definition is the same."""
+DEBRIS = frozenset({"Shape", "Constant", "Identity"})
+"""Operators that a finished graph must not hold: they say that a batch was baked or a constant not folded."""
+PRODUCER = "stylegan-edge"
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input: its name, an example to trace with, and the name of its first dimension (None: fixed).
+
+    `broadcast` marks an input traced with a first dimension of 1 that may be N too: every operator on it broadcasts.
+    """
+
+    name: str
+    example: torch.Tensor
+    batch: str | None = None
+    broadcast: bool = False
+
+
+def trace(
+    module: nn.Module, name: str, arguments: Any, inputs: Sequence[GraphInput], outputs: Sequence[str]
+) -> ir.Model:
+    """Trace `module(*arguments)`; `inputs` describes the tensors of `arguments` in order.
+
+    Raises ExportError where the graph is not what was promised.
+    """
+    shapes = _dynamic_shapes(arguments, iter(inputs), {})
+    with warnings.catch_warnings(), _quiet_exporter(), _paused_garbage_collection():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module.eval(), arguments, dynamic_shapes=shapes, strict=False)
+        exported = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            opset_version=TRACED_OPSET,
+            input_names=[item.name for item in inputs],
+            output_names=list(outputs),
+            verbose=False,
+        )
+    assert exported is not None
+    model = exported.model
+    _relabel(model)
+    _name_batches(model, inputs)
+    _strip(model, name)
+    _check_operators(model)
+    return model
+
+
+def _dynamic_shapes(value: Any, inputs: Any, dims: dict[str, Any]) -> Any:
+    """A tree like `value` that says which dimensions are free, for torch.export."""
+    if value is None:
+        return None
+    if isinstance(value, tuple):
+        return tuple(_dynamic_shapes(item, inputs, dims) for item in value)
+    item = next(inputs)
+    if item.batch is None or item.broadcast:
+        return {}
+    return {0: dims.setdefault(item.batch, torch.export.Dim(item.batch))}
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence torch's exporter: its messages are for its developers, and errors are raised."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _paused_garbage_collection() -> Iterator[None]:
+    """Tracing makes millions of small objects that live to its end; looking through them takes a third of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _relabel(model: ir.Model) -> None:
+    """Say opset 17, after checking that each operator used means the same there as in the opset traced."""
+    for node in model.graph:
+        schema = onnx.defs.get_schema(node.op_type, TRACED_OPSET, node.domain)
+        # Split's opset 18 form adds only an attribute for equal parts; with explicit sizes it is the form of opset 13.
+        same_split = node.op_type == "Split" and len(node.inputs) == 2 and "num_outputs" not in node.attributes
+        if node.domain or (schema.since_version > OPSET and not same_split):
+            raise ExportError(f"the traced graph uses {node.domain or 'ai.onnx'}.{node.op_type}, new after opset {OPSET}")
+        node.version = None
+    model.opset_imports.clear()
+    model.opset_imports[""] = OPSET
+    model.graph.opset_imports.clear()
+    model.graph.opset_imports[""] = OPSET
+    model.ir_version = IR_VERSION
+
+
+def _name_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:
+    """Give free dimensions their names, in place of the tracer's symbols, after checking that they stayed free."""
+    names: dict[str, str] = {}
+    for value, item in zip(model.graph.inputs, inputs):
+        if value.name != item.name or value.shape is None:
+            raise ExportError(f"the traced graph has the input {value.name}, expected {item.name}")
+        if item.batch is None:
+            continue
+        if not item.broadcast:
+            symbol = value.shape[0]
+            if isinstance(symbol, int) or names.setdefault(str(symbol.value), item.batch) != item.batch:
+                raise ExportError(f"the traced graph fixed the batch of {item.name}: {value.shape}")
+        value.shape = ir.Shape([ir.SymbolicDim(item.batch), *value.shape.dims[1:]])
+    for value in model.graph.outputs:
+        shape = value.shape
+        if shape is None or isinstance(shape[0], int) or str(shape[0].value) not in names:
+            raise ExportError(f"the traced graph fixed the batch of its output {value.name}: {shape}")
+        value.shape = ir.Shape([ir.SymbolicDim(names[str(shape[0].value)]), *shape.dims[1:]])
+
+
+def _strip(model: ir.Model, name: str) -> None:
+    """Remove what differs from machine to machine (source paths, stack traces) and give nodes stable names."""
+    model.producer_name, model.producer_version, model.doc_string = PRODUCER, "", None
+    model.metadata_props.clear()
+    model.graph.name = name
+    model.graph.metadata_props.clear()
+    model.graph.doc_string = None
+    kept = {value.name for value in (*model.graph.inputs, *model.graph.outputs)}
+    for index, node in enumerate(model.graph):
+        node.metadata_props.clear()
+        node.doc_string = None
+        node.name = f"{index:03d}_{node.op_type}"
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if value.name not in kept:
+                # Shapes between the ends are inferred again, with the noise's own batch names.
+                value.shape = None
+                value.type = None
+    for value in model.graph.initializers.values():
+        value.metadata_props.clear()
+
+
+def _check_operators(model: ir.Model) -> None:
+    debris = sorted({node.op_type for node in model.graph} & DEBRIS)
+    if debris:
+        raise ExportError(f"the traced graph holds {', '.join(debris)}: a shape or constant was not folded")

@@ -1,0 +1,27 @@
+"""The reference networks, one generation a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from exporter.networks import stylegan2
+from runtime.spec import Generation
+
+if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
+
+_NETWORKS = {Generation.STYLEGAN2: stylegan2.Generator}
+
+
+def build_network(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> torch.nn.Module:
+    """The reference network of a checkpoint's generation, holding its weights, in evaluation mode."""
+    checkpoint = checkpoint.with_mean_w()
+    network = _NETWORKS[checkpoint.spec.generation](checkpoint.spec).to(dtype or torch.float32)
+    weights = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.weights.items()}
+    network.load_state_dict(weights, strict=True)
+    return network.eval().requires_grad_(False)
+
+
+__all__ = ["build_network"]

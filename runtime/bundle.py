@@ -1,0 +1,113 @@
+"""A bundle on disk: opened only after every file in it has proved to be the one that was exported."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from runtime.errors import BundleError, IntegrityError
+from runtime.files import sha256_of_path
+from runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileInfo, GraphInfo, Manifest
+from runtime.mixing import Mask
+from runtime.spec import GeneratorSpec, noise_name
+
+CONSTANTS = "constants.npz"
+GOLDEN = "golden.npz"
+_AGAIN = "copy the bundle again, or export it again"
+
+
+class Bundle:
+    """The folder that export writes. Its files are checked against the manifest's digests when it is opened."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open and check a bundle.
+
+        Raises BundleError where it is missing, incomplete or of another format version, IntegrityError where a file
+        is not the one that was exported.
+        """
+        self.path = Path(path)
+        self.manifest = self._read_manifest()
+        for name, info in self.manifest.files.items():
+            self._check_file(name, info)
+
+    @property
+    def spec(self) -> GeneratorSpec:
+        """The generator's specification."""
+        return self.manifest.specification
+
+    @property
+    def mask(self) -> Mask:
+        """The mixing mask that the synthesis graph holds."""
+        options = self.manifest.options
+        return Mask(np.array(options.mask, np.float64), options.sources)
+
+    def graph(self, name: str, precision: str = "fp32") -> GraphInfo:
+        """A graph's description. Raises BundleError, naming what there is, where the bundle lacks it."""
+        key = graph_key(name, precision)
+        if key not in self.manifest.graphs:
+            found = ", ".join(sorted(self.manifest.graphs))
+            raise BundleError(f"{self.path}: has no graph {key!r}, only {found}; export the bundle again with it")
+        return self.manifest.graphs[key]
+
+    def graph_path(self, name: str, precision: str = "fp32") -> Path:
+        """Where a graph's ONNX file is."""
+        return self.path / self.graph(name, precision).file
+
+    @cached_property
+    def constants(self) -> dict[str, np.ndarray]:
+        """`w_avg` [w_dim] and the checkpoint's own noise, `noise_00` [H, W], ...; float32."""
+        return self.read_arrays(CONSTANTS)
+
+    @property
+    def w_avg(self) -> np.ndarray:
+        """Mean of `w`, float32 [w_dim]."""
+        return self.constants["w_avg"]
+
+    @property
+    def stored_noise(self) -> list[np.ndarray]:
+        """The checkpoint's own noise, float32 [H, W] a noisy layer."""
+        return [self.constants[noise_name(index)] for index in range(len(self.spec.noise_shapes))]
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of one of the bundle's `.npz` files. Pickled objects in it are refused."""
+        data = (self.path / name).read_bytes()
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self.path / name}: can't be read ({error}); {_AGAIN}") from None
+
+    def _read_manifest(self) -> Manifest:
+        path = self.path / MANIFEST
+        if not self.path.exists():
+            raise BundleError(f"{self.path}: no such folder; expected a bundle, as 'stylegan-edge export' writes it")
+        if not self.path.is_dir():
+            raise BundleError(
+                f"{self.path}: is a file, expected a bundle's folder; make one with 'stylegan-edge export {self.path} -o BUNDLE'"
+            )
+        if not path.is_file():
+            raise BundleError(f"{self.path}: has no {MANIFEST}, so it is not a bundle; expected what 'export' writes")
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{path}: has {path.stat().st_size:,} bytes, over the limit of {MAX_MANIFEST_BYTES:,}")
+        try:
+            return Manifest.from_text(path.read_text("utf-8"), str(path))
+        except UnicodeDecodeError:
+            raise BundleError(f"{path}: is not UTF-8 text; {_AGAIN}") from None
+
+    def _check_file(self, name: str, info: FileInfo) -> None:
+        path = self.path / name
+        if not path.is_file() or path.is_symlink():
+            raise IntegrityError(f"{path}: is missing from the bundle; {_AGAIN}")
+        if path.stat().st_size != info.size:
+            raise IntegrityError(f"{path}: has {path.stat().st_size} bytes, expected {info.size}; {_AGAIN}")
+        if sha256_of_path(path) != info.sha256:
+            raise IntegrityError(f"{path}: its sha256 is not the manifest's: the file was changed or damaged; {_AGAIN}")
+
+
+def graph_key(name: str, precision: str) -> str:
+    """The manifest's key of a graph: its name, and its precision where that is not float32."""
+    return name if precision == "fp32" else f"{name}.{precision}"

@@ -1,0 +1,47 @@
+"""Every error that a caller may meet: one class a meaning, each message saying what was found, expected, and to do."""
+
+from __future__ import annotations
+
+
+class StyleganEdgeError(Exception):
+    """Base of all errors of this project. The message is one line, fit to be shown as it is."""
+
+
+class InputError(StyleganEdgeError):
+    """An argument is wrong: a shape, a range, a seed list, a mask, a label."""
+
+
+class CheckpointError(StyleganEdgeError):
+    """A checkpoint can't be read: missing, truncated, foreign, or of a kind that is not supported."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A checkpoint asks for something outside the allow-list. Nothing of it was run."""
+
+
+class BundleError(StyleganEdgeError):
+    """A bundle is missing, incomplete, malformed, or of a format version that this release does not know."""
+
+
+class IntegrityError(BundleError):
+    """A file of a bundle is not the one that was exported: its size or sha256 differs."""
+
+
+class BackendUnavailableError(StyleganEdgeError):
+    """The library or device that executes a graph is not there."""
+
+
+class MissingDependencyError(StyleganEdgeError):
+    """A command needs a package that is not installed; the message names the extra that brings it."""
+
+
+class ExportError(StyleganEdgeError):
+    """The graph written is not the graph promised: opset, shapes or node count."""
+
+
+class OutputError(StyleganEdgeError):
+    """Output can't be written: it exists already, is read-only, or the disk is full. Nothing was left behind."""
+
+
+class ParityError(StyleganEdgeError):
+    """Images differ from the reference by more than the tolerance."""

@@ -1,0 +1,246 @@
+"""Images from a bundle: map, truncate, mix, synthesise. NumPy in, NumPy out; never torch, never onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime.backends import BackendName, open_graph
+from runtime.bundle import Bundle
+from runtime.errors import InputError
+from runtime.latents import latents
+from runtime.manifest import NoiseMode
+from runtime.mixing import check_mask, layer_mask
+from runtime.noise import Noise, resolve_noise
+from runtime.spec import GeneratorSpec, noise_name
+
+OUTPUTS = ("image", "pixels")
+BATCH_PIXELS = 1 << 19
+"""Pixels of a batch unless told otherwise: it holds peak memory near that of one 1024 px image."""
+MAX_DEFAULT_BATCH = 16
+"""Largest batch unless told otherwise: throughput on a CPU no longer grows beyond it."""
+
+
+def default_batch(resolution: int) -> int:
+    """Images to run at once unless told otherwise."""
+    return max(1, min(MAX_DEFAULT_BATCH, BATCH_PIXELS // resolution**2))
+
+
+class Generator:
+    """A trained generator, ready to draw. Make one with `Generator.load`.
+
+    Arrays are NumPy float32 unless said otherwise. N is the number of images, K the number of styles that synthesis
+    takes: `num_ws`, or the number of sources of the mixing mask that the bundle was exported with.
+    """
+
+    def __init__(self, bundle: Bundle, backend: BackendName, precision: str, threads: int | None) -> None:
+        self.bundle = bundle
+        self._mapping = open_graph(bundle.graph_path("mapping"), backend, threads)
+        self._synthesis = open_graph(bundle.graph_path("synthesis", precision), backend, threads)
+        self._stored_noise: list[np.ndarray] | None = None
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | Path | Bundle,
+        backend: str | BackendName = BackendName.AUTO,
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> Generator:
+        """Open a bundle (checked against its digests) on a backend; `threads` bounds the CPU threads used.
+
+        Raises BundleError, IntegrityError, BackendUnavailableError or InputError.
+        """
+        try:
+            name = BackendName(backend)
+        except ValueError:
+            known = ", ".join(item.value for item in BackendName)
+            raise InputError(f"backend {backend!r} is unknown, expected one of {known}") from None
+        if threads is not None and threads < 1:
+            raise InputError(f"threads is {threads}, expected 1 or more")
+        return cls(bundle if isinstance(bundle, Bundle) else Bundle(bundle), name, precision, threads)
+
+    @property
+    def spec(self) -> GeneratorSpec:
+        """The generator's specification."""
+        return self.bundle.spec
+
+    @property
+    def device(self) -> str:
+        """Where synthesis runs: "cpu" or "cuda"."""
+        return self._synthesis.device
+
+    @property
+    def sources(self) -> int:
+        """K: how many styles synthesis takes."""
+        return len(self.bundle.manifest.options.sources)
+
+    def latents(self, seeds: Iterable[int]) -> np.ndarray:
+        """`z` [N, z_dim] of seeds, the very latents that the official scripts draw for them."""
+        return latents(seeds, self.spec.z_dim)
+
+    def labels(self, classes: int | Sequence[int], count: int | None = None) -> np.ndarray:
+        """One-hot labels [N, c_dim] of class numbers, or of one class for `count` images."""
+        if not self.spec.c_dim:
+            raise InputError("a class was given, but this generator is unconditional: leave it out")
+        numbers = [classes] * (count or 1) if isinstance(classes, int) else list(classes)
+        for number in numbers:
+            if not 0 <= number < self.spec.c_dim:
+                raise InputError(f"class {number} is out of range, expected 0 to {self.spec.c_dim - 1}")
+        return np.eye(self.spec.c_dim, dtype=np.float32)[numbers]
+
+    def map(self, z: Any, c: Any = None) -> np.ndarray:
+        """`z` [N, z_dim] and, where the generator is conditional, labels `c` [N, c_dim] -> `w` [N, w_dim]."""
+        inputs = {"z": _floats("z", z, (None, self.spec.z_dim))}
+        if self.spec.c_dim:
+            if c is None:
+                raise InputError(f"this generator is conditional: give a class, 0 to {self.spec.c_dim - 1}")
+            inputs["c"] = _floats("c", c, (len(inputs["z"]), self.spec.c_dim))
+        elif c is not None:
+            raise InputError("a label was given, but this generator is unconditional: leave it out")
+        return self._mapping.run(inputs, ["w"])[0]
+
+    def truncate(self, w: Any, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
+        """`w` [N, w_dim] -> `ws` [N, num_ws, w_dim], moved towards the mean on the first `cutoff` rows (None: all)."""
+        psi = check_psi(psi)
+        rows = self.spec.num_ws if cutoff is None else cutoff
+        if not 0 <= rows <= self.spec.num_ws:
+            raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
+        values = _floats("w", w, (None, self.spec.w_dim))
+        ws = np.repeat(values[:, None], self.spec.num_ws, axis=1)
+        ws[:, :rows] = self._towards_mean(ws[:, :rows], psi)
+        return ws
+
+    def layer_mask(self, rows: Iterable[int]) -> np.ndarray:
+        """Mask [num_ws, 2] that takes `rows` from the second source of `mix`, the rest from the first."""
+        return layer_mask(self.spec.num_ws, rows)
+
+    def mix(self, ws: Sequence[Any], mask: Any) -> np.ndarray:
+        """K arrays `ws` [N, num_ws, w_dim] and a mask [num_ws, K], rows summing to 1 -> [N, num_ws, w_dim]."""
+        checked = check_mask(mask, self.spec.num_ws, len(ws))
+        shape = (None, self.spec.num_ws, self.spec.w_dim)
+        arrays = [_floats(f"ws[{index}]", item, shape) for index, item in enumerate(ws)]
+        if any(array.shape != arrays[0].shape for array in arrays):
+            raise InputError("the arrays to mix differ in the number of images; expected as many of each")
+        mixed = np.einsum("lk,knlw->nlw", checked, np.stack(arrays).astype(np.float64))
+        return mixed.astype(np.float32)
+
+    def synthesize(
+        self, ws: Any, noise: Noise = "const", output: str = "image", batch: int | None = None
+    ) -> np.ndarray:
+        """`ws` [N, K, w_dim] -> "image", float32 [N, C, H, W], nominally [-1, 1]; or "pixels", uint8 [N, H, W, C].
+
+        `noise` is "const" (the checkpoint's own), "none", an int seed, or a list of arrays [N or 1, 1, H, W], one a
+        noisy layer. `batch` bounds how many images run at once.
+        """
+        if output not in OUTPUTS:
+            raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
+        styles = _floats("ws", ws, (None, self.sources, self.spec.w_dim))
+        size = default_batch(self.spec.resolution) if batch is None else batch
+        if size < 1:
+            raise InputError(f"batch is {batch}, expected 1 or more")
+        maps = self._noise_inputs(noise, len(styles))
+        parts = []
+        for start in range(0, len(styles), size):
+            part = slice(start, start + size)
+            inputs = {"styles": styles[part]}
+            inputs |= {name: array if len(array) == 1 else array[part] for name, array in maps.items()}
+            parts.append(self._synthesis.run(inputs, [output])[0])
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def generate(
+        self,
+        seeds: Sequence[int],
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        classes: int | None = None,
+        noise: Noise = "const",
+        batch: int | None = None,
+    ) -> np.ndarray:
+        """Seeds -> pixels, uint8 [N, H, W, C]. A bundle with K mixing sources takes K seeds an image."""
+        return np.concatenate(list(self.generate_batches(seeds, psi, cutoff, classes, noise, batch)))
+
+    def generate_batches(
+        self,
+        seeds: Sequence[int],
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        classes: int | None = None,
+        noise: Noise = "const",
+        batch: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Like `generate`, a batch at a time, so that memory stays bounded however many seeds there are."""
+        per_image = self.seeds_per_image
+        if not seeds or len(seeds) % per_image:
+            raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
+        size = (default_batch(self.spec.resolution) if batch is None else batch) * per_image
+        if size < 1:
+            raise InputError(f"batch is {batch}, expected 1 or more")
+        for start in range(0, len(seeds), size):
+            z = self.latents(seeds[start : start + size])
+            c = None if classes is None else self.labels(classes, len(z))
+            yield self.synthesize(self.styles(self.map(z, c), psi, cutoff), noise, "pixels", batch)
+
+    @property
+    def seeds_per_image(self) -> int:
+        """How many latents one image is made of: K where the bundle has a mixing mask, else 1."""
+        return 1 if self.bundle.manifest.options.identity_mask else self.sources
+
+    def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
+        """Truncated styles [N / K, K, w_dim] for `synthesize`, from `w` [N, w_dim]: K rows in turn make one image."""
+        if self.bundle.manifest.options.identity_mask:
+            return self.truncate(w, psi, cutoff)
+        if cutoff is not None:
+            raise InputError("this bundle mixes inside its graph, so a cutoff can't apply; export without --mix for it")
+        return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
+
+    def _towards_mean(self, w: np.ndarray, psi: float) -> np.ndarray:
+        if psi == 1:  # exactly w, without the rounding of a subtraction and an addition
+            return w
+        mean = self.bundle.w_avg
+        return mean + np.float32(psi) * (w - mean)
+
+    def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
+        mode = self.bundle.manifest.options.noise
+        if mode is not NoiseMode.EXPLICIT:
+            if not (isinstance(noise, str) and noise in ("const", mode.value)):
+                raise InputError(f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there")
+            return {}
+        if self._stored_noise is None:
+            self._stored_noise = self.bundle.stored_noise
+        arrays = resolve_noise(self.spec, noise, self._stored_noise)
+        if arrays is None:
+            arrays = [np.zeros((1, 1, *shape), np.float32) for shape in self.spec.noise_shapes]
+        for index, array in enumerate(arrays):
+            if len(array) not in (1, count):
+                raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
+        return {noise_name(index): array for index, array in enumerate(arrays)}
+
+
+def check_psi(psi: Any) -> float:
+    """A finite truncation factor. Raises InputError otherwise."""
+    try:
+        value = float(psi)
+    except (TypeError, ValueError):
+        raise InputError(f"psi is {psi!r}, expected a number") from None
+    if not np.isfinite(value):
+        raise InputError(f"psi is {value}, expected a finite number (0 is the mean image, 1 no truncation)")
+    return value
+
+
+def _floats(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
+    """`value` as a finite, contiguous float32 array of `shape` (None: any length, at least 1)."""
+    wanted = "[" + ", ".join("N" if size is None else str(size) for size in shape) + "]"
+    try:
+        array = np.ascontiguousarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is not an array of numbers, expected float32 {wanted}") from None
+    fits = array.ndim == len(shape) and all(size in (None, length) for size, length in zip(shape, array.shape))
+    if not fits or array.size == 0:
+        raise InputError(f"{name} has shape {list(array.shape)}, expected {wanted}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} holds NaN or infinity, expected finite numbers")
+    return array

@@ -1,0 +1,94 @@
+"""Golden samples: inputs and the reference's outputs, by which a device proves itself without PyTorch.
+
+Images above `WHOLE_SIDE` pixels are stored as tiles (corners and centre, where borders and seams show) and as the means
+of a coarse grid of blocks, which cover every pixel. Everything is float32 as the reference computed it.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from runtime.errors import BundleError
+from runtime.noise import Noise
+
+WHOLE_SIDE = 128
+"""Images up to this side are stored whole."""
+TILE_SIDE = 64
+BLOCKS = 8
+"""Blocks a side of the coarse grid."""
+
+
+@dataclass(frozen=True)
+class GoldenSamples:
+    """M mapping samples and T images.
+
+    `z` [M, z_dim], `c` [M, c_dim] (c_dim may be 0), `w` [M, w_dim]: mapping. `styles` [T, K, w_dim], `noise` [T] ("const",
+    "none" or a seed, as text), `tiles` [T, P, C, h, w], `blocks` [T, C, B, B]: synthesis. `first` [T] is the row of `z`
+    that an image begins with, `psi` [T] its truncation, `mixed` [T] whether its rows come from more than the pipeline
+    graph would use.
+    """
+
+    z: np.ndarray
+    c: np.ndarray
+    w: np.ndarray
+    styles: np.ndarray
+    noise: np.ndarray
+    psi: np.ndarray
+    first: np.ndarray
+    mixed: np.ndarray
+    tiles: np.ndarray
+    blocks: np.ndarray
+
+    def noise_of(self, index: int) -> Noise:
+        """The noise argument of an image."""
+        text = str(self.noise[index])
+        return text if text in ("const", "none") else int(text)
+
+    def head(self, images: int) -> GoldenSamples:
+        """Only the first `images` images, and the mapping samples that they are made of."""
+        rows = len(self.z) // len(self.first) * images
+        mapping = {name: getattr(self, name)[:rows] for name in ("z", "c", "w")}
+        names = ("styles", "noise", "psi", "first", "mixed", "tiles", "blocks")
+        return GoldenSamples(**mapping, **{name: getattr(self, name)[:images] for name in names})
+
+    def to_bytes(self) -> bytes:
+        """As an `.npz` file; the same arrays give the same bytes."""
+        file = io.BytesIO()
+        np.savez_compressed(file, **{field.name: getattr(self, field.name) for field in fields(self)})
+        return file.getvalue()
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], where: str) -> GoldenSamples:
+        """From the arrays of such a file. Raises BundleError where one is missing."""
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise BundleError(f"{where}: lacks the array {missing[0]!r}; export the bundle again")
+        return cls(**{name: arrays[name] for name in names})
+
+
+def tile_origins(side: int) -> list[tuple[int, int]]:
+    """Top-left corners (y, x) of the tiles kept of an image of `side` pixels."""
+    if side <= WHOLE_SIDE:
+        return [(0, 0)]
+    far, middle = side - TILE_SIDE, (side - TILE_SIDE) // 2
+    return [(0, 0), (0, far), (far, 0), (far, far), (middle, middle)]
+
+
+def cut_tiles(image: np.ndarray) -> np.ndarray:
+    """image [N, C, H, W] -> [N, P, C, h, w]."""
+    side = image.shape[-1]
+    size = side if side <= WHOLE_SIDE else TILE_SIDE
+    return np.stack([image[:, :, y : y + size, x : x + size] for y, x in tile_origins(side)], axis=1)
+
+
+def block_means(image: np.ndarray) -> np.ndarray:
+    """image [N, C, H, W] -> float32 [N, C, B, B]: means over a grid of blocks that covers every pixel."""
+    batch, channels, side, _ = image.shape
+    blocks = min(BLOCKS, side)
+    size = side // blocks
+    grid = image.astype(np.float64).reshape(batch, channels, blocks, size, blocks, size)
+    return grid.mean(axis=(3, 5)).astype(np.float32)

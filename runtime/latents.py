@@ -1,0 +1,43 @@
+"""Seeds to latents, as the official tools draw them, and the seed lists that people type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from runtime.errors import InputError
+from runtime.noise import check_seed
+
+MAX_SEEDS = 10_000_000
+"""Seeds that one list may name: a typing error like 1-999999999 is caught, a million avatars are not."""
+
+_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+
+
+def latents(seeds: Iterable[int], z_dim: int) -> np.ndarray:
+    """float32 [N, z_dim]: `np.random.RandomState(seed).randn(1, z_dim)` for each seed, as the official scripts do."""
+    rows = []
+    for seed in seeds:
+        check_seed(seed)
+        rows.append(np.random.RandomState(seed).randn(1, z_dim))
+    if not rows:
+        raise InputError("no seed given, expected at least one")
+    return np.concatenate(rows).astype(np.float32)
+
+
+def parse_numbers(text: str, what: str = "seed") -> list[int]:
+    """Read `0-7,42` into a list. Raises InputError for anything else, saying which part."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.match(part.strip())
+        if match is None or len(part) > 24:
+            raise InputError(f"{what} list {text!r}: {part.strip()!r} is not a number or a range; expected like 0-7,42")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise InputError(f"{what} list {text!r}: the range {part.strip()!r} runs backwards; write {last}-{first}")
+        if len(numbers) + last - first >= MAX_SEEDS:
+            raise InputError(f"{what} list {text!r} names over {MAX_SEEDS:,} {what}s; split it")
+        numbers += range(first, last + 1)
+    return numbers

@@ -1,0 +1,67 @@
+"""Noise inputs: what `noise="const" | "none" | seed | arrays` means, in one place for every network and backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from runtime.errors import InputError
+from runtime.spec import GeneratorSpec
+
+Noise = Any
+"""`"const"` (the checkpoint's own buffers), `"none"`, an int seed, or one array [N or 1, 1, H, W] a noisy layer."""
+
+MAX_SEED = 2**32 - 1
+"""Largest seed that NumPy's RandomState, and so the official scripts, take."""
+
+
+def resolve_noise(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
+    """One float32 array [N or 1, 1, H, W] a noisy layer, in synthesis order; None where the images take no noise.
+
+    `stored` holds the checkpoint's own buffers, [H, W] each, for `"const"`. A seed gives the same noise to every image
+    of a batch, so that an image does not depend on its companions. Raises InputError for anything else.
+    """
+    if isinstance(noise, str):
+        if noise == "none":
+            return None
+        if noise == "const":
+            if stored is None:
+                raise InputError("noise 'const' was asked for, but no stored noise is at hand")
+            return [np.asarray(array, np.float32)[None, None] for array in stored]
+    elif isinstance(noise, (int, np.integer)) and not isinstance(noise, bool):
+        return seeded_noise(spec, int(noise))
+    elif isinstance(noise, Sequence):
+        return _explicit_noise(spec, noise)
+    raise InputError(f"noise is {noise!r}, expected 'const', 'none', an int seed, or a list of arrays")
+
+
+def seeded_noise(spec: GeneratorSpec, seed: int) -> list[np.ndarray]:
+    """Standard normal noise [1, 1, H, W] a layer, drawn in synthesis order from one `RandomState(seed)`."""
+    check_seed(seed)
+    random = np.random.RandomState(seed)
+    return [random.randn(1, 1, *shape).astype(np.float32) for shape in spec.noise_shapes]
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError where NumPy's RandomState would not take `seed`."""
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed {seed} is out of range, expected 0 to {MAX_SEED}")
+
+
+def _explicit_noise(spec: GeneratorSpec, arrays: Sequence[Any]) -> list[np.ndarray]:
+    shapes = spec.noise_shapes
+    if len(arrays) != len(shapes):
+        raise InputError(f"{len(arrays)} noise arrays given, expected {len(shapes)}: one a noisy layer")
+    resolved = []
+    for index, (array, (height, width)) in enumerate(zip(arrays, shapes)):
+        values = np.asarray(array, np.float32)
+        if values.ndim != 4 or values.shape[1:] != (1, height, width):
+            raise InputError(
+                f"noise array {index} has shape {list(values.shape)}, expected [N or 1, 1, {height}, {width}]"
+            )
+        if not np.isfinite(values).all():
+            raise InputError(f"noise array {index} holds NaN or infinity, expected finite numbers")
+        resolved.append(values)
+    return resolved

@@ -1,0 +1,67 @@
+"""Write files and folders whole or not at all: a temporary neighbour first, renamed when complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.errors import OutputError
+
+
+@contextmanager
+def staging_folder(target: Path) -> Iterator[Path]:
+    """A new empty folder beside `target`, removed on leaving if it is still there.
+
+    Raises OutputError where the parent can't be written or the disk fills up while the caller writes into it.
+    """
+    parent = target.absolute().parent
+    with explain_os_errors(target):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=parent))
+        try:
+            folder.chmod(0o777 & ~_umask())
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_atomically(path: Path, data: bytes, overwrite: bool = False) -> None:
+    """Write a file through a temporary one. Raises OutputError where it exists already or can't be written."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a directory, expected the name of a file to write")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; choose another name, or pass --force to replace it")
+    with staging_folder(path) as folder, explain_os_errors(path):
+        partial = folder / path.name
+        partial.write_bytes(data)
+        os.replace(partial, path)
+
+
+@contextmanager
+def explain_os_errors(target: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputError that says what could not be written and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{target}: can't be written ({_reason(error)}); nothing was left behind") from None
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full: free some space or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission, or a read-only place: choose another folder"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "a part of the path is a file, expected a folder"
+    return error.strerror or str(error)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

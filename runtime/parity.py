@@ -1,0 +1,149 @@
+"""How two sets of images are compared, and how far apart they may be. The one place for tolerances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+PIXEL_SCALE = 127.5
+PIXEL_OFFSET = 128.0
+"""`pixels` is `image * 127.5 + 128`, clipped and truncated: what the official scripts write."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is allowed between a reference and what is measured against it."""
+
+    max_relative: float
+    """Largest |d|, relative to the reference's own range (its maximum minus its minimum)."""
+    level_fraction: float
+    """Share of 8-bit values that may differ at all."""
+    levels_max: int
+    """Largest difference of one 8-bit value."""
+
+
+FLOAT32 = Tolerance(max_relative=1e-4, level_fraction=1e-4, levels_max=1)
+"""Float32 graphs against the float32 reference: rounding of sums over up to 4608 terms, 20 layers deep, measured at
+2e-6 of the range on official-size networks. A value that lies within that of a whole level may truncate to either side,
+which 1 in 10,000 values does."""
+
+TOLERANCES = {"fp32": FLOAT32}
+"""By precision."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a comparison measured, and what was allowed. Levels are 8-bit; `psnr` is None where nothing differs."""
+
+    graph: str
+    precision: str
+    case: str
+    samples: int
+    levels_max: int | None
+    levels_mean: float | None
+    level_fraction: float | None
+    psnr: float | None
+    max_abs: float
+    max_relative: float
+    cosine: float
+    finite: bool
+    allowed_relative: float
+    allowed_fraction: float
+    allowed_levels: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether every figure is within what is allowed. NaN or infinity anywhere fails."""
+        return not self.failures()
+
+    def failures(self) -> list[str]:
+        """What missed, each as measured against allowed."""
+        missed = []
+        if not self.finite:
+            missed.append("NaN or infinity in the output")
+        if not self.max_relative <= self.allowed_relative:
+            missed.append(f"max |d| {self.max_relative:.1e} of the range, allowed {self.allowed_relative:.0e}")
+        if self.levels_max is not None and not self.levels_max <= self.allowed_levels:
+            missed.append(f"{self.levels_max} levels, allowed {self.allowed_levels}")
+        if self.level_fraction is not None and not self.level_fraction <= self.allowed_fraction:
+            missed.append(f"{self.level_fraction:.1e} of the values differ, allowed {self.allowed_fraction:.0e}")
+        return missed
+
+
+class Comparison:
+    """Collects arrays of one graph, part by part, and sums them up into `Figures`."""
+
+    def __init__(self, graph: str, precision: str, case: str, tolerance: Tolerance = FLOAT32) -> None:
+        self._graph, self._precision, self._case, self._tolerance = graph, precision, case, tolerance
+        self._samples = 0
+        self._low, self._high = math.inf, -math.inf
+        self._max = 0.0
+        self._squares = self._dot = self._norm_a = self._norm_b = 0.0
+        self._values = 0
+        self._finite = True
+        self._levels_max = self._levels_sum = self._levels_off = self._levels_count = 0
+
+    def add(self, reference: np.ndarray, measured: np.ndarray) -> None:
+        """Compare two arrays of the same shape: an image's, or any tensor's."""
+        if reference.shape != measured.shape:
+            raise ValueError(f"shapes {reference.shape} and {measured.shape} can't be compared")
+        a, b = reference.astype(np.float64), measured.astype(np.float64)
+        self._finite &= bool(np.isfinite(a).all() and np.isfinite(b).all())
+        self._samples += len(a)
+        self._low, self._high = min(self._low, float(a.min())), max(self._high, float(a.max()))
+        difference = a - b
+        # max() of a comparison with NaN would drop it; `finite` has recorded it.
+        self._max = max(self._max, float(np.abs(difference).max()))
+        self._squares += float((difference**2).sum())
+        self._dot += float((a * b).sum())
+        self._norm_a += float((a**2).sum())
+        self._norm_b += float((b**2).sum())
+        self._values += a.size
+
+    def add_pixels(self, reference: np.ndarray, measured: np.ndarray) -> None:
+        """Compare two uint8 arrays of the same shape."""
+        if reference.shape != measured.shape or reference.dtype != np.uint8 or measured.dtype != np.uint8:
+            raise ValueError(f"pixels {reference.shape} and {measured.shape} can't be compared")
+        levels = np.abs(reference.astype(np.int16) - measured.astype(np.int16))
+        self._levels_max = max(self._levels_max, int(levels.max()))
+        self._levels_sum += int(levels.sum())
+        self._levels_off += int((levels > 0).sum())
+        self._levels_count += levels.size
+
+    def figures(self) -> Figures:
+        """The sum of everything added."""
+        spread = self._high - self._low
+        error = self._squares / max(self._values, 1)
+        norm = math.sqrt(self._norm_a * self._norm_b)
+        counted = self._levels_count
+        return Figures(
+            graph=self._graph,
+            precision=self._precision,
+            case=self._case,
+            samples=self._samples,
+            levels_max=self._levels_max if counted else None,
+            levels_mean=self._levels_sum / counted if counted else None,
+            level_fraction=self._levels_off / counted if counted else None,
+            psnr=10 * math.log10(spread**2 / error) if error > 0 and spread > 0 else None,
+            max_abs=self._max if self._finite else 0.0,
+            max_relative=(self._max / spread if spread > 0 else self._max) if self._finite else 0.0,
+            cosine=self._dot / norm if self._finite and norm > 0 else float(self._max == 0),
+            finite=self._finite,
+            allowed_relative=self._tolerance.max_relative,
+            allowed_fraction=self._tolerance.level_fraction,
+            allowed_levels=self._tolerance.levels_max,
+        )
+
+
+def to_pixels(image: np.ndarray) -> np.ndarray:
+    """Float image [N, C, H, W] -> uint8 [N, H, W, C], in float32 arithmetic and truncated, as the graphs do it."""
+    scaled = image.astype(np.float32, copy=False).transpose(0, 2, 3, 1) * np.float32(PIXEL_SCALE)
+    return (scaled + np.float32(PIXEL_OFFSET)).clip(0, 255).astype(np.uint8)
+
+
+def all_passed(figures: Iterable[Figures]) -> bool:
+    """Whether every comparison is within its tolerance."""
+    return all(item.passed for item in figures)

@@ -1,0 +1,105 @@
+"""Frozen dataclasses to JSON and back, with every field's type checked: manifests and metadata are untrusted input."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from runtime.errors import BundleError
+
+Record = TypeVar("Record")
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a record (and what it holds) into dictionaries, lists and scalars that `json` can write."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    return value
+
+
+def from_plain(cls: type[Record], data: Any, where: str) -> Record:
+    """Build the frozen dataclass `cls` from plain data; `where` names the place in error messages.
+
+    Raises BundleError for an unknown, missing or wrongly typed field.
+    """
+    if not isinstance(data, dict):
+        raise BundleError(f"{where}: found {_kind(data)}, expected an object with the fields of {cls.__name__}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise BundleError(f"{where}: unknown field {unknown[0]!r}; expected only {', '.join(fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _convert(_hints(cls)[name], data[name], f"{where}.{name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise BundleError(f"{where}: the field {name!r} is missing")
+    return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(hint, value, where)
+    if origin is tuple:
+        _require(isinstance(value, list), value, "a list", where)
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, entry, f"{where}[{index}]") for index, entry in enumerate(value))
+    if origin is dict:
+        _require(isinstance(value, dict), value, "an object", where)
+        item = typing.get_args(hint)[1]
+        return {str(key): _convert(item, entry, f"{where}.{key}") for key, entry in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return from_plain(typing.cast(type, hint), value, where)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _convert_enum(hint, value, where)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_union(hint: Any, value: Any, where: str) -> Any:
+    """The only unions that records use are `X | None`."""
+    (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+    return None if value is None else _convert(inner, value, where)
+
+
+def _convert_enum(hint: type[Enum], value: Any, where: str) -> Enum:
+    try:
+        return hint(value)
+    except ValueError:
+        known = ", ".join(str(member.value) for member in hint)
+        raise BundleError(f"{where}: found {value!r}, expected one of {known}") from None
+
+
+def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    right = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+    _require(right, value, hint.__name__, where)
+    return value
+
+
+def _require(condition: bool, value: Any, expected: str, where: str) -> None:
+    if not condition:
+        raise BundleError(f"{where}: found {_kind(value)}, expected {expected}")
+
+
+def _kind(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

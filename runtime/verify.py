@@ -1,0 +1,107 @@
+"""Compare a bundle's graphs with its golden samples, on this machine, at every batch size asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from runtime.backends import GraphRunner
+from runtime.bundle import GOLDEN, Bundle
+from runtime.errors import InputError
+from runtime.golden import GoldenSamples, block_means, cut_tiles
+from runtime.graphs import OpenGraphs
+from runtime.noise import resolve_noise
+from runtime.parity import TOLERANCES, Comparison, Figures, to_pixels
+from runtime.spec import noise_name
+
+BATCHES = (1, 2, 3, 8)
+"""Batch sizes that a verification runs unless told otherwise: a batch that was baked or mixed up shows."""
+MAX_BATCH = 256
+
+
+def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int] = BATCHES) -> list[Figures]:
+    """Figures of every float32 graph against the stored samples. `passed` of each says whether it is within tolerance."""
+    golden = GoldenSamples.from_arrays(bundle.read_arrays(GOLDEN), str(bundle.path / GOLDEN))
+    figures = []
+    for batch in check_batches(batches):
+        figures.append(_mapping(golden, graphs.mapping, batch))
+        figures.append(_synthesis(golden, bundle, graphs.synthesis, batch))
+        if graphs.pipeline is not None:
+            figures.append(_pipeline(golden, bundle, graphs.pipeline, batch))
+    return figures
+
+
+def check_batches(batches: Sequence[int]) -> Sequence[int]:
+    """Raise InputError unless every batch size is within bounds."""
+    for batch in batches:
+        if not 1 <= batch <= MAX_BATCH:
+            raise InputError(f"batch {batch} is out of range, expected 1 to {MAX_BATCH}")
+    return batches
+
+
+def in_batches(count: int, batch: int) -> Iterable[np.ndarray]:
+    """Indices 0 .. count-1 in batches of exactly `batch`; the last is filled up from the start."""
+    for start in range(0, count, batch):
+        yield np.arange(start, start + batch) % count
+
+
+def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
+    comparison = Comparison("mapping", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
+    for rows in in_batches(len(golden.z), batch):
+        inputs = {"z": golden.z[rows]} | ({"c": golden.c[rows]} if golden.c.shape[1] else {})
+        comparison.add(golden.w[rows], graph.run(inputs, ["w"])[0])
+    return comparison.figures()
+
+
+def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
+    comparison = Comparison("synthesis", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
+    for rows in in_batches(len(golden.styles), batch):
+        inputs = {"styles": golden.styles[rows], **golden_noise(golden, bundle, rows)}
+        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]))
+    return comparison.figures()
+
+
+def _pipeline(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
+    """Images whose rows all come from their own latents; psi is one vector a run, so images of a batch share it."""
+    comparison = Comparison("pipeline", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
+    for index in np.flatnonzero(~golden.mixed):
+        inputs = pipeline_inputs(golden, bundle, int(index), batch)
+        _compare_images(comparison, golden, np.full(batch, index), graph.run(inputs, ["image", "pixels"]))
+    return comparison.figures()
+
+
+def pipeline_inputs(golden: GoldenSamples, bundle: Bundle, index: int, batch: int) -> dict[str, np.ndarray]:
+    """Inputs of the pipeline graph for `batch` copies of one golden image."""
+    options = bundle.manifest.options
+    sources = 1 if options.identity_mask else len(options.sources)
+    first = int(golden.first[index])
+    names = ["z"] + [f"z_{number}" for number in range(1, sources)]
+    inputs = {name: np.repeat(golden.z[first + k][None], batch, axis=0) for k, name in enumerate(names)}
+    if golden.c.shape[1]:
+        inputs["c"] = np.repeat(golden.c[first][None], batch, axis=0)
+    inputs["psi"] = np.full(bundle.spec.num_ws, golden.psi[index], np.float32)
+    return inputs | golden_noise(golden, bundle, np.full(batch, index))
+
+
+def golden_noise(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Noise inputs [N, 1, H, W] of the images `rows`; none where the graph holds its noise."""
+    if bundle.manifest.options.noise.value != "explicit":
+        return {}
+    per_image = []
+    for index in rows:
+        arrays = resolve_noise(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise)
+        per_image.append(arrays or [np.zeros((1, 1, *shape), np.float32) for shape in bundle.spec.noise_shapes])
+    return {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
+
+
+def _compare_images(
+    comparison: Comparison, golden: GoldenSamples, rows: np.ndarray, outputs: Sequence[np.ndarray]
+) -> None:
+    image, pixels = outputs
+    tiles = golden.tiles[rows]
+    comparison.add(tiles, cut_tiles(image))
+    comparison.add(golden.blocks[rows], block_means(image))
+    measured = cut_tiles(pixels.transpose(0, 3, 1, 2))
+    flat = (-1, *tiles.shape[2:])
+    comparison.add_pixels(to_pixels(tiles.reshape(flat)), measured.reshape(flat).transpose(0, 2, 3, 1))
