@@ -13,12 +13,11 @@ from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import Mask
 from runtime.noise import Noise
+from runtime.parity import ENOUGH_VALUES
 from runtime.spec import GeneratorSpec
 
 STORED_PIXELS = 1 << 20
 """Pixels of golden images a bundle is given: eight images up to 256 px, one at 1024 px."""
-COMPARED_VALUES = 1 << 19
-"""8-bit values that export compares at least: "1 in 10,000" means little among fewer than half a million."""
 MAX_IMAGES = 128
 """Images that export compares at most, however small they are."""
 NOISE_SEED = 7
@@ -59,7 +58,7 @@ def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int
     """The images to compare, with only the noise that the graph can take, and how many of them, from the first, to store."""
     values = spec.img_channels * spec.resolution**2
     stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2))
-    compared = max(stored, min(MAX_IMAGES, -(-COMPARED_VALUES // values)))
+    compared = max(stored, min(MAX_IMAGES, -(-ENOUGH_VALUES // values)))
     cases = [CASES[index % len(CASES)] for index in range(compared)]
     baked: Noise = {NoiseMode.CONST: "const", NoiseMode.NONE: "none"}.get(noise)
     return [case if baked is None else replace(case, noise=baked) for case in cases], stored

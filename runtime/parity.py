@@ -27,8 +27,14 @@ class Tolerance:
 
 FLOAT32 = Tolerance(max_relative=1e-4, level_fraction=1e-4, levels_max=1)
 """Float32 graphs against the float32 reference: rounding of sums over up to 4608 terms, 20 layers deep, measured at
-2e-6 of the range on official-size networks. A value that lies within that of a whole level may truncate to either side,
-which 1 in 10,000 values does."""
+2e-6 of the range on official-size networks. A value that lies within that of a whole level may truncate to either side:
+so do 3 to 8 in 100,000, most of them by the reference's own rounding."""
+
+ENOUGH_VALUES = 1 << 19
+"""8-bit values from which on a share is judged as it is. Values near a whole level are rare and fall at random, so that
+among fewer a share of 1 in 10,000 can't be told from twice that."""
+CONFIDENCE = 0.999
+"""Among fewer values, the count allowed is what a true share at the tolerance stays within with this probability."""
 
 TOLERANCES = {"fp32": FLOAT32}
 """By precision."""
@@ -40,7 +46,8 @@ class Figures:
 
     graph: str
     precision: str
-    case: str
+    against: str
+    batch: int
     samples: int
     levels_max: int | None
     levels_mean: float | None
@@ -76,9 +83,10 @@ class Figures:
 class Comparison:
     """Collects arrays of one graph, part by part, and sums them up into `Figures`."""
 
-    def __init__(self, graph: str, precision: str, case: str, tolerance: Tolerance = FLOAT32) -> None:
-        self._graph, self._precision, self._case, self._tolerance = graph, precision, case, tolerance
-        self._samples = 0
+    def __init__(self, graph: str, against: str, batch: int, precision: str = "fp32") -> None:
+        self._graph, self._against, self._batch, self._precision = graph, against, batch, precision
+        self._tolerance = TOLERANCES[precision]
+        self._samples = self._distinct_values = 0
         self._low, self._high = math.inf, -math.inf
         self._max = 0.0
         self._squares = self._dot = self._norm_a = self._norm_b = 0.0
@@ -86,13 +94,16 @@ class Comparison:
         self._finite = True
         self._levels_max = self._levels_sum = self._levels_off = self._levels_count = 0
 
-    def add(self, reference: np.ndarray, measured: np.ndarray) -> None:
-        """Compare two arrays of the same shape: an image's, or any tensor's."""
+    def add(self, reference: np.ndarray, measured: np.ndarray, distinct: int | None = None) -> None:
+        """Compare two arrays of the same shape: images, or any tensors.
+
+        `distinct` says how many samples of them are not repetitions (None: all).
+        """
         if reference.shape != measured.shape:
             raise ValueError(f"shapes {reference.shape} and {measured.shape} can't be compared")
         a, b = reference.astype(np.float64), measured.astype(np.float64)
         self._finite &= bool(np.isfinite(a).all() and np.isfinite(b).all())
-        self._samples += len(a)
+        self._samples += len(a) if distinct is None else distinct
         self._low, self._high = min(self._low, float(a.min())), max(self._high, float(a.max()))
         difference = a - b
         # max() of a comparison with NaN would drop it; `finite` has recorded it.
@@ -103,8 +114,8 @@ class Comparison:
         self._norm_b += float((b**2).sum())
         self._values += a.size
 
-    def add_pixels(self, reference: np.ndarray, measured: np.ndarray) -> None:
-        """Compare two uint8 arrays of the same shape."""
+    def add_pixels(self, reference: np.ndarray, measured: np.ndarray, distinct: int | None = None) -> None:
+        """Compare two uint8 arrays of the same shape, samples first; `distinct` as in `add`."""
         if reference.shape != measured.shape or reference.dtype != np.uint8 or measured.dtype != np.uint8:
             raise ValueError(f"pixels {reference.shape} and {measured.shape} can't be compared")
         levels = np.abs(reference.astype(np.int16) - measured.astype(np.int16))
@@ -112,6 +123,7 @@ class Comparison:
         self._levels_sum += int(levels.sum())
         self._levels_off += int((levels > 0).sum())
         self._levels_count += levels.size
+        self._distinct_values += levels.size * (len(levels) if distinct is None else distinct) // len(levels)
 
     def figures(self) -> Figures:
         """The sum of everything added."""
@@ -122,7 +134,8 @@ class Comparison:
         return Figures(
             graph=self._graph,
             precision=self._precision,
-            case=self._case,
+            against=self._against,
+            batch=self._batch,
             samples=self._samples,
             levels_max=self._levels_max if counted else None,
             levels_mean=self._levels_sum / counted if counted else None,
@@ -133,9 +146,23 @@ class Comparison:
             cosine=self._dot / norm if self._finite and norm > 0 else float(self._max == 0),
             finite=self._finite,
             allowed_relative=self._tolerance.max_relative,
-            allowed_fraction=self._tolerance.level_fraction,
+            allowed_fraction=allowed_share(self._tolerance.level_fraction, self._distinct_values),
             allowed_levels=self._tolerance.levels_max,
         )
+
+
+def allowed_share(share: float, count: int) -> float:
+    """`share` itself for many values; for few, the Poisson bound that a true share of it stays within."""
+    if count == 0 or count >= ENOUGH_VALUES:
+        return share
+    mean = share * count
+    term = total = math.exp(-mean)
+    bound = 0
+    while total < CONFIDENCE:
+        bound += 1
+        term *= mean / bound
+        total += term
+    return max(share, bound / count)
 
 
 def to_pixels(image: np.ndarray) -> np.ndarray:

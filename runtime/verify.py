@@ -12,7 +12,7 @@ from runtime.errors import InputError
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.graphs import OpenGraphs
 from runtime.noise import resolve_noise
-from runtime.parity import TOLERANCES, Comparison, Figures, to_pixels
+from runtime.parity import Comparison, Figures, to_pixels
 from runtime.spec import noise_name
 
 BATCHES = (1, 2, 3, 8)
@@ -40,34 +40,35 @@ def check_batches(batches: Sequence[int]) -> Sequence[int]:
     return batches
 
 
-def in_batches(count: int, batch: int) -> Iterable[np.ndarray]:
-    """Indices 0 .. count-1 in batches of exactly `batch`; the last is filled up from the start."""
+def in_batches(count: int, batch: int) -> Iterable[tuple[np.ndarray, int]]:
+    """Indices 0 .. count-1 in batches of exactly `batch`, and how many of each are new: the last repeats the first ones."""
     for start in range(0, count, batch):
-        yield np.arange(start, start + batch) % count
+        yield np.arange(start, start + batch) % count, min(batch, count - start)
 
 
 def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
-    comparison = Comparison("mapping", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
-    for rows in in_batches(len(golden.z), batch):
+    comparison = Comparison("mapping", "golden", batch)
+    for rows, distinct in in_batches(len(golden.z), batch):
         inputs = {"z": golden.z[rows]} | ({"c": golden.c[rows]} if golden.c.shape[1] else {})
-        comparison.add(golden.w[rows], graph.run(inputs, ["w"])[0])
+        comparison.add(golden.w[rows], graph.run(inputs, ["w"])[0], distinct)
     return comparison.figures()
 
 
 def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
-    comparison = Comparison("synthesis", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
-    for rows in in_batches(len(golden.styles), batch):
+    comparison = Comparison("synthesis", "golden", batch)
+    for rows, distinct in in_batches(len(golden.styles), batch):
         inputs = {"styles": golden.styles[rows], **golden_noise(golden, bundle, rows)}
-        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]))
+        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
     return comparison.figures()
 
 
 def _pipeline(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
     """Images whose rows all come from their own latents; psi is one vector a run, so images of a batch share it."""
-    comparison = Comparison("pipeline", "fp32", f"golden, batch {batch}", TOLERANCES["fp32"])
+    comparison = Comparison("pipeline", "golden", batch)
     for index in np.flatnonzero(~golden.mixed):
         inputs = pipeline_inputs(golden, bundle, int(index), batch)
-        _compare_images(comparison, golden, np.full(batch, index), graph.run(inputs, ["image", "pixels"]))
+        outputs = graph.run(inputs, ["image", "pixels"])
+        _compare_images(comparison, golden, np.full(batch, index), outputs, distinct=1)
     return comparison.figures()
 
 
@@ -96,12 +97,12 @@ def golden_noise(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dic
 
 
 def _compare_images(
-    comparison: Comparison, golden: GoldenSamples, rows: np.ndarray, outputs: Sequence[np.ndarray]
+    comparison: Comparison, golden: GoldenSamples, rows: np.ndarray, outputs: Sequence[np.ndarray], distinct: int
 ) -> None:
     image, pixels = outputs
     tiles = golden.tiles[rows]
-    comparison.add(tiles, cut_tiles(image))
-    comparison.add(golden.blocks[rows], block_means(image))
+    comparison.add(tiles, cut_tiles(image), distinct)
+    comparison.add(golden.blocks[rows], block_means(image), distinct=0)
     measured = cut_tiles(pixels.transpose(0, 3, 1, 2))
-    flat = (-1, *tiles.shape[2:])
-    comparison.add_pixels(to_pixels(tiles.reshape(flat)), measured.reshape(flat).transpose(0, 2, 3, 1))
+    expected = to_pixels(tiles.reshape(-1, *tiles.shape[2:])).transpose(0, 3, 1, 2)
+    comparison.add_pixels(expected.reshape(tiles.shape), measured, distinct)

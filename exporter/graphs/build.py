@@ -13,17 +13,14 @@ import torch
 
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.stylegan2 import DeployMapping, DeployPipeline, DeploySynthesis
-from exporter.graphs.trace import OPSET, GraphInput, trace
+from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
 from runtime.mixing import Mask
 from runtime.spec import GeneratorSpec, noise_name
 
-TRACE_BATCH = 3
-"""Batch to trace with: neither 0 nor 1, which torch.export takes for constants."""
 MAX_NODES_PER_LAYER = 12
 """Nodes a styled layer: more means that something was not folded."""
-BATCH = "batch"
 
 
 class GraphName(str, Enum):
@@ -118,6 +115,6 @@ def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
     if noise is not NoiseMode.EXPLICIT:
         return []
     return [
-        GraphInput(noise_name(index), torch.zeros(1, 1, *shape), f"{noise_name(index)}_{BATCH}", broadcast=True)
+        GraphInput(noise_name(index), torch.zeros(1, 1, *shape), f"{noise_name(index)}_{BATCH}")
         for index, shape in enumerate(spec.noise_shapes)
     ]

@@ -26,19 +26,22 @@ TRACED_OPSET = 18
 DEBRIS = frozenset({"Shape", "Constant", "Identity"})
 """Operators that a finished graph must not hold: they say that a batch was baked or a constant not folded."""
 PRODUCER = "stylegan-edge"
+BATCH = "batch"
+"""Name of the free first dimension of inputs and outputs."""
+TRACE_BATCH = 251
+"""Size that free dimensions are traced at: a prime that is no width, count or side of any network."""
 
 
 @dataclass(frozen=True)
 class GraphInput:
     """An input: its name, an example to trace with, and the name of its first dimension (None: fixed).
 
-    `broadcast` marks an input traced with a first dimension of 1 that may be N too: every operator on it broadcasts.
+    A free first dimension is traced at TRACE_BATCH, or at 1 where it may be 1 or N: every operator on it broadcasts.
     """
 
     name: str
     example: torch.Tensor
     batch: str | None = None
-    broadcast: bool = False
 
 
 def trace(
@@ -46,12 +49,15 @@ def trace(
 ) -> ir.Model:
     """Trace `module(*arguments)`; `inputs` describes the tensors of `arguments` in order.
 
+    Free dimensions are traced at the size TRACE_BATCH, a prime that no shape of a network has. A graph in which no
+    constant is a multiple of it can't have fixed the batch, so the dimension may be named. (Tracing with a symbol
+    instead gives the same graph in twice the time, most of it spent proving inequalities about the symbol.)
+
     Raises ExportError where the graph is not what was promised.
     """
-    shapes = _dynamic_shapes(arguments, iter(inputs), {})
     with warnings.catch_warnings(), _quiet_exporter(), _paused_garbage_collection():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module.eval(), arguments, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(module.eval(), arguments, strict=False)
         exported = torch.onnx.export(
             program,
             (),
@@ -64,22 +70,10 @@ def trace(
     assert exported is not None
     model = exported.model
     _relabel(model)
-    _name_batches(model, inputs)
+    _free_batches(model, inputs)
     _strip(model, name)
     _check_operators(model)
     return model
-
-
-def _dynamic_shapes(value: Any, inputs: Any, dims: dict[str, Any]) -> Any:
-    """A tree like `value` that says which dimensions are free, for torch.export."""
-    if value is None:
-        return None
-    if isinstance(value, tuple):
-        return tuple(_dynamic_shapes(item, inputs, dims) for item in value)
-    item = next(inputs)
-    if item.batch is None or item.broadcast:
-        return {}
-    return {0: dims.setdefault(item.batch, torch.export.Dim(item.batch))}
 
 
 @contextmanager
@@ -122,24 +116,24 @@ def _relabel(model: ir.Model) -> None:
     model.ir_version = IR_VERSION
 
 
-def _name_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:
-    """Give free dimensions their names, in place of the tracer's symbols, after checking that they stayed free."""
-    names: dict[str, str] = {}
+def _free_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:
+    """Name the free dimensions, after checking that nothing in the graph depends on the size that was traced."""
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype is not ir.DataType.INT64:
+            continue
+        sizes = tensor.numpy()  # zeros are indices and offsets, never a size that was traced
+        if ((sizes != 0) & (sizes % TRACE_BATCH == 0)).any():
+            raise ExportError(f"the traced graph fixed the batch: the constant {value.name} depends on it")
     for value, item in zip(model.graph.inputs, inputs):
         if value.name != item.name or value.shape is None:
             raise ExportError(f"the traced graph has the input {value.name}, expected {item.name}")
-        if item.batch is None:
-            continue
-        if not item.broadcast:
-            symbol = value.shape[0]
-            if isinstance(symbol, int) or names.setdefault(str(symbol.value), item.batch) != item.batch:
-                raise ExportError(f"the traced graph fixed the batch of {item.name}: {value.shape}")
-        value.shape = ir.Shape([ir.SymbolicDim(item.batch), *value.shape.dims[1:]])
+        if item.batch is not None:
+            value.shape = ir.Shape([ir.SymbolicDim(item.batch), *value.shape.dims[1:]])
     for value in model.graph.outputs:
-        shape = value.shape
-        if shape is None or isinstance(shape[0], int) or str(shape[0].value) not in names:
-            raise ExportError(f"the traced graph fixed the batch of its output {value.name}: {shape}")
-        value.shape = ir.Shape([ir.SymbolicDim(names[str(shape[0].value)]), *shape.dims[1:]])
+        if value.shape is None or value.shape[0] != TRACE_BATCH:
+            raise ExportError(f"the traced graph's output {value.name} has the shape {value.shape}, expected a batch first")
+        value.shape = ir.Shape([ir.SymbolicDim(BATCH), *value.shape.dims[1:]])
 
 
 def _strip(model: ir.Model, name: str) -> None:

@@ -1,0 +1,110 @@
+"""`stylegan-edge`: commands imported when they are used, and every error as one line with its exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from runtime.errors import ParityError, StyleganEdgeError
+
+EXIT_CHECK_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+TRACEBACK_VARIABLE = "STYLEGAN_EDGE_TRACEBACK"
+"""Set it to see where an error comes from."""
+
+COMMANDS = {
+    "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
+    "demo": "Export the bundled checkpoint, verify it, and draw a grid.",
+    "export": "Turn a checkpoint into a bundle of verified ONNX graphs.",
+    "generate": "Draw images from seeds.",
+    "inspect": "Show what a checkpoint or a bundle holds.",
+    "interpolate": "Draw a film that moves from seed to seed.",
+    "mix": "Draw a grid that mixes the styles of rows and columns of seeds.",
+    "verify": "Check that a bundle's images are the right ones.",
+}
+"""Each lives in the module of its name under `stylegan_edge.commands`, as `command`."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when it is called: `--help` needs click alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in order."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, from its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"stylegan_edge.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list for `--help`, from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="stylegan-edge")
+def cli() -> None:
+    """From a trained StyleGAN checkpoint to verified images, without PyTorch at the end.
+
+    Exit codes: 0 done, 1 a check failed, 2 wrong usage or bad input.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the documented code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; errors become one line on standard error and an exit code."""
+    try:
+        result = cli.main(arguments, prog_name="stylegan-edge", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        return _fail(_usage_line(error), EXIT_BAD_INPUT)
+    except ParityError as error:
+        return _fail(str(error), EXIT_CHECK_FAILED)
+    except StyleganEdgeError as error:
+        return _fail(str(error), EXIT_BAD_INPUT)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BAD_INPUT
+    except MemoryError:
+        return _fail("not enough memory; a smaller --batch needs less", EXIT_BAD_INPUT)
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed; install stylegan-edge again with the extra it needs", EXIT_BAD_INPUT)
+    except Exception as error:  # a defect of ours: still one line, never a traceback
+        return _fail(
+            f"unexpected {type(error).__name__}: {error} (a defect of stylegan-edge: please report it with what "
+            f"{TRACEBACK_VARIABLE}=1 prints)",
+            EXIT_BAD_INPUT,
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _usage_line(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" (see '{context.command_path} --help')" if context is not None else ""
+    return error.format_message() + hint
+
+
+def _fail(message: str, code: int) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exc()
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    return code

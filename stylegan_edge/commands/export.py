@@ -1,0 +1,64 @@
+"""`stylegan-edge export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stylegan_edge.options import CHECKPOINT, FORCE, JSON
+
+
+@click.command("export")
+@CHECKPOINT
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="BUNDLE", help="Folder to write.")
+@click.option("--precision", default="fp32", show_default=True, help="Precisions, separated by commas.")
+@click.option("--mix", metavar="MASK", help="Mixing mask to bake in, like 'A:0-6,B:7-13' or 'A*0.3+B*0.7:0-13'.")
+@click.option(
+    "--noise",
+    type=click.Choice(["explicit", "const", "none"]),
+    default="explicit",
+    show_default=True,
+    help="Noise as inputs, baked in from the checkpoint, or left out.",
+)
+@click.option("--resolution", type=click.IntRange(min=4), metavar="R", help="Stop at a lower resolution.")
+@click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
+@FORCE
+@JSON
+def command(
+    checkpoint: Path,
+    output: Path,
+    precision: str,
+    mix: str | None,
+    noise: str,
+    resolution: int | None,
+    pipeline: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Turn CHECKPOINT into a bundle of ONNX graphs, checked against PyTorch before it is written."""
+    from runtime.extras import require
+
+    for module in ("torch", "onnx", "onnxscript"):
+        require(module)
+    from exporter import export, load_checkpoint
+    from stylegan_edge.display import figures_document, print_figures, print_json, status
+
+    with status(f"Exporting {checkpoint}"):
+        bundle = export(
+            load_checkpoint(checkpoint),
+            output,
+            precisions=[item.strip() for item in precision.split(",")],
+            mask=mix,
+            noise=noise,
+            resolution=resolution,
+            pipeline=pipeline,
+            force=force,
+        )
+    manifest = bundle.manifest
+    if as_json:
+        print_json({"bundle": str(output), "parity": figures_document(manifest.parity)})
+        return
+    print_figures(manifest.parity)
+    click.echo(f"Mean of w: {manifest.provenance.mean_w}.")
+    click.echo(f"Bundle: {output} ({', '.join(graph.file for graph in manifest.graphs.values())})")

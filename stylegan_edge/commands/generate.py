@@ -1,0 +1,71 @@
+"""`stylegan-edge generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_options, sampling_options
+
+
+@click.command("generate")
+@BUNDLE
+@click.option("--seeds", type=SeedList(), required=True, help="Seeds like 0-7,42.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to.")
+@click.option("--grid", is_flag=True, help="One contact sheet, grid.png, instead of a file a seed.")
+@sampling_options
+@running_options
+@BATCH
+@FORCE
+def command(
+    bundle: Path,
+    seeds: list[int],
+    output: Path,
+    grid: bool,
+    psi: float,
+    cutoff: int | None,
+    class_: int | None,
+    noise: str | int,
+    backend: str,
+    threads: int | None,
+    batch: int | None,
+    force: bool,
+) -> None:
+    """Draw the images of seeds from BUNDLE: seed0000.png, seed0001.png, ...
+
+    A seed means the same picture as in the official scripts. A bundle exported with --mix takes one seed a source, in
+    turn.
+    """
+    from runtime import Generator
+    from runtime.images import contact_sheet, open_image_folder
+    from stylegan_edge.display import progress
+
+    generator = Generator.load(bundle, backend=backend, threads=threads)
+    per_image = generator.seeds_per_image
+    groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]
+    names = ["grid.png"] if grid else _unique("seed" + "-".join(f"{seed:04d}" for seed in group) + ".png" for group in groups)
+    images = generator.generate_batches(seeds, psi, cutoff, class_, noise, batch)
+    with open_image_folder(output, names, overwrite=force) as folder, progress("Drawing", len(groups)) as advance:
+        if grid:
+            pictures = []
+            for pixels in images:
+                pictures += list(pixels)
+                advance(len(pixels))
+            folder.add("grid.png", contact_sheet(pictures))
+        else:
+            remaining = iter(names)
+            for pixels in images:
+                for picture in pixels:
+                    folder.add(next(remaining), picture)
+                    advance()
+    click.echo(f"{output / names[0]}" + (f" ... {names[-1]} ({len(names)} images)" if len(names) > 1 else ""))
+
+
+def _unique(names: object) -> list[str]:
+    from runtime.errors import InputError
+
+    listed = list(names)  # type: ignore[call-overload]
+    if len(set(listed)) < len(listed):
+        raise InputError("a seed is given twice, so two pictures would have one name; give each once")
+    return listed

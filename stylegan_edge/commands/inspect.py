@@ -1,0 +1,139 @@
+"""`stylegan-edge inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stylegan_edge.options import JSON
+
+if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
+    from runtime.bundle import Bundle
+    from runtime.spec import GeneratorSpec
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path), metavar="CHECKPOINT | BUNDLE")
+@JSON
+def command(path: Path, as_json: bool) -> None:
+    """Show what a checkpoint or a bundle holds. Nothing in it is run, and a checkpoint needs no PyTorch for it."""
+    from stylegan_edge.display import print_json
+
+    if path.is_dir():
+        from runtime import Bundle
+
+        bundle = Bundle(path)
+        if as_json:
+            print_json({**_bundle_facts(bundle), **_network_document(bundle.spec)})
+        else:
+            _print(str(path), _bundle_facts(bundle), bundle.spec)
+        return
+    from exporter.checkpoints import load_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    if as_json:
+        print_json({**_checkpoint_facts(checkpoint), **_network_document(checkpoint.spec)})
+    else:
+        _print(str(path), _checkpoint_facts(checkpoint), checkpoint.spec)
+
+
+def _checkpoint_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "format": checkpoint.source.value,
+        **checkpoint.details,
+        "sha256": checkpoint.sha256,
+        "parameters": checkpoint.parameter_count,
+        "mean of w": "stored" if checkpoint.has_mean_w else "absent: export computes it from 65,536 seeded samples",
+    }
+
+
+def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "format": f"stylegan-edge bundle, version {manifest.format_version}",
+        "checkpoint": manifest.provenance.checkpoint,
+        "checkpoint sha256": manifest.provenance.checkpoint_sha256,
+        "noise": manifest.options.noise.value,
+        "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
+        "mean of w": manifest.provenance.mean_w,
+        **{
+            f"{name}.onnx": f"{graph.precision}, opset {graph.opset}, {graph.nodes} nodes, "
+            f"{manifest.files[graph.file].size:,} bytes"
+            for name, graph in manifest.graphs.items()
+        },
+        **{f"exported with {name}": version for name, version in manifest.provenance.versions.items()},
+    }
+
+
+def _network_document(spec: GeneratorSpec) -> dict[str, Any]:
+    from runtime.cost import count_cost
+
+    cost = count_cost(spec)
+    return {
+        "specification": spec.to_json(),
+        "num_ws": spec.num_ws,
+        "noise_inputs": [list(shape) for shape in spec.noise_shapes],
+        "gmac": {
+            "convolutions": cost.convolutions / 1e9,
+            "fir": cost.fir / 1e9,
+            "styles": cost.styles / 1e9,
+            "mapping": cost.mapping / 1e9,
+            "total": cost.total / 1e9,
+        },
+        "layers": _layers(spec),
+    }
+
+
+def _layers(spec: GeneratorSpec) -> list[dict[str, Any]]:
+    from runtime.cost import count_cost
+
+    costs = {item.name: item for item in count_cost(spec).layers}
+    return [
+        {
+            "name": layer.name,
+            "input": [layer.in_channels, *[layer.resolution // (2 if layer.up else 1)] * 2],
+            "output": [layer.out_channels, layer.resolution, layer.resolution],
+            "style_row": layer.style,
+            "noise": layer.noise,
+            "gmac": (costs[layer.name].convolution + costs[layer.name].fir) / 1e9,
+        }
+        for layer in spec.layers
+    ]
+
+
+def _print(title: str, facts: dict[str, Any], spec: GeneratorSpec) -> None:
+    from runtime.cost import count_cost
+    from stylegan_edge.display import print_facts, print_table
+
+    cost, mapping = count_cost(spec), spec.mapping
+    rows = {
+        **facts,
+        "generation": f"{spec.generation.value}, {spec.synthesis.architecture.value}",
+        "image": f"{spec.resolution} x {spec.resolution}, {spec.img_channels} channels",
+        "latents": f"z {spec.z_dim}, w {spec.w_dim}, labels {spec.c_dim or 'none'}, {spec.num_ws} style rows",
+        "mapping": f"{len(mapping.features)} layers of {', '.join(sorted({str(w) for w in mapping.features}))}, "
+        f"lr multiplier {mapping.lr_multiplier:g}",
+        "clamp": spec.synthesis.conv_clamp or "none",
+        "noise inputs": len(spec.noise_shapes),
+        "GMAC an image": f"{cost.convolutions / 1e9:.4g} convolutions + {cost.fir / 1e9:.3g} FIR "
+        f"+ {(cost.styles + cost.mapping) / 1e9:.2g} styles and mapping",
+    }
+    print_facts(title, rows)
+    print_table(
+        "Layers",
+        ["layer", "input", "output", "style row", "noise", "GMAC"],
+        [
+            [
+                layer["name"],
+                " x ".join(map(str, layer["input"])),
+                " x ".join(map(str, layer["output"])),
+                str(layer["style_row"]),
+                "-" if layer["noise"] is None else f"noise_{layer['noise']:02d}",
+                f"{layer['gmac']:.4f}",
+            ]
+            for layer in _layers(spec)
+        ],
+    )

@@ -1,0 +1,67 @@
+"""`stylegan-edge interpolate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_options, sampling_options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@click.command("interpolate")
+@BUNDLE
+@click.option("--seeds", type=SeedList(), required=True, help="Seeds to pass through, like 0-5; the film loops.")
+@click.option("--frames", type=click.IntRange(1, 100_000), default=240, show_default=True, help="Frames in all.")
+@click.option("--fps", type=click.FloatRange(1, 240), default=30, show_default=True, help="Frames a second.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".mp4, .webm or .gif")
+@sampling_options
+@running_options
+@BATCH
+@FORCE
+def command(
+    bundle: Path,
+    seeds: list[int],
+    frames: int,
+    fps: float,
+    output: Path,
+    psi: float,
+    cutoff: int | None,
+    class_: int | None,
+    noise: str | int,
+    backend: str,
+    threads: int | None,
+    batch: int | None,
+    force: bool,
+) -> None:
+    """Draw a film that moves from seed to seed in W and returns to the first."""
+    from runtime import Generator
+    from runtime.errors import InputError
+    from runtime.generator import default_batch
+    from runtime.video import check_video_name, style_path, write_video
+    from stylegan_edge.display import progress
+
+    check_video_name(output, force)
+    generator = Generator.load(bundle, backend=backend, threads=threads)
+    per_image = generator.seeds_per_image
+    if len(seeds) % per_image:
+        raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
+    labels = None if class_ is None else generator.labels(class_, len(seeds))
+    keys = generator.styles(generator.map(generator.latents(seeds), labels), psi, cutoff)
+    path = style_path(keys, frames)
+    size = batch or default_batch(generator.spec.resolution)
+    with progress("Drawing", frames) as advance:
+
+        def pictures() -> Iterator[np.ndarray]:
+            for start in range(0, frames, size):
+                for frame in generator.synthesize(path[start : start + size], noise, "pixels", size):
+                    yield frame
+                    advance()
+
+        write_video(output, pictures(), fps, overwrite=force)
+    click.echo(f"{output} ({frames} frames, {frames / fps:.1f} s)")
