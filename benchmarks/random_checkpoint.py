@@ -1,6 +1,6 @@
 """Write a StyleGAN2 checkpoint of official size (config-f) with seeded random weights: a stand-in to measure with.
 
-    python benchmarks/random_checkpoint.py --resolution 1024 -o config-f-1024.safetensors
+python benchmarks/random_checkpoint.py --resolution 1024 -o config-f-1024.safetensors
 """
 
 from __future__ import annotations

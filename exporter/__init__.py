@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exporter.checkpoints import Checkpoint, load_checkpoint
     from exporter.bundle_writer import export
+    from exporter.checkpoints import Checkpoint, load_checkpoint
 
 __all__ = ["Checkpoint", "export", "load_checkpoint"]
 
-_HOMES = {"Checkpoint": "exporter.checkpoints", "load_checkpoint": "exporter.checkpoints", "export": "exporter.bundle_writer"}
+_HOMES = {
+    "Checkpoint": "exporter.checkpoints",
+    "load_checkpoint": "exporter.checkpoints",
+    "export": "exporter.bundle_writer",
+}
 
 
 def __getattr__(name: str) -> Any:

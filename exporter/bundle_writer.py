@@ -16,18 +16,28 @@ import torch
 from exporter.allocator import keep_freed_memory
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.golden import Reference, draw_reference
-from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
+from exporter.graphs import build_mapping, build_pipeline, build_synthesis
 from exporter.mean_w import SAMPLES, SEED
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
+from runtime.generator import default_batch
 from runtime.graphs import OpenGraphs
-from runtime.manifest import FORMAT_VERSION, MANIFEST, ExportOptions, FileInfo, GraphInfo, Manifest, NoiseMode, Provenance
+from runtime.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    ExportOptions,
+    FileInfo,
+    GraphInfo,
+    Manifest,
+    NoiseMode,
+    Provenance,
+)
 from runtime.mixing import Mask, identity_mask, parse_mask
 from runtime.output import explain_os_errors, staging_folder
-from runtime.parity import Comparison, Figures, to_pixels
+from runtime.parity import Comparison, Figures
 from runtime.spec import noise_name
-from runtime.verify import golden_noise, pipeline_inputs
+from runtime.verify import golden_noise, in_batches, pipeline_inputs
 
 PRECISIONS = ("fp32",)
 """Precisions that export writes."""
@@ -102,7 +112,9 @@ def _check_target(path: Path, force: bool) -> None:
     if not force:
         raise OutputError(f"{path}: exists already; choose another name, or pass --force to replace that bundle")
     if any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise OutputError(f"{path}: is not a bundle (no {MANIFEST}), so --force will not replace it; choose another name")
+        raise OutputError(
+            f"{path}: is not a bundle (no {MANIFEST}), so --force will not replace it; choose another name"
+        )
 
 
 def _resolve_mask(mask: Mask | str | None, num_ws: int) -> Mask:
@@ -177,22 +189,17 @@ def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
     mapping = Comparison("mapping", "reference", len(samples.z))
     labels = {"c": samples.c} if samples.c.shape[1] else {}
     mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
-    synthesis = Comparison("synthesis", "reference", 1)
+    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec.resolution))
     pipeline = Comparison("pipeline", "reference", 1)
-    for index, image in enumerate(reference.images):
-        rows = np.array([index])
+    for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec.resolution)):
         inputs = {"styles": samples.styles[rows], **golden_noise(samples, bundle, rows)}
-        _compare(synthesis, image, graphs.synthesis.run(inputs, ["image", "pixels"]))
-        if graphs.pipeline is not None and not samples.mixed[index]:
-            inputs = pipeline_inputs(samples, bundle, index, batch=1)
-            _compare(pipeline, image, graphs.pipeline.run(inputs, ["image", "pixels"]))
+        synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
+    if graphs.pipeline is not None:
+        for index in np.flatnonzero(~samples.mixed):
+            inputs = pipeline_inputs(samples, bundle, int(index), batch=1)
+            pipeline.add_images(reference.images[index][None], graphs.pipeline.run(inputs, ["image", "pixels"]), 1)
     measured = [mapping, synthesis] + ([pipeline] if graphs.pipeline is not None else [])
     return [comparison.figures() for comparison in measured]
-
-
-def _compare(comparison: Comparison, image: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
-    comparison.add(image, outputs[0])
-    comparison.add_pixels(to_pixels(image), outputs[1])
 
 
 def _require_parity(figures: Sequence[Figures]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 
+from exporter.networks import ReferenceNetwork
+from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import Mask
-from runtime.noise import Noise
+from runtime.noise import Noise, noise_arrays
 from runtime.parity import ENOUGH_VALUES
 from runtime.spec import GeneratorSpec
 
@@ -50,12 +52,12 @@ class Reference:
     """What the reference drew: samples, whole images to compare the graphs with now, and how many of them to store."""
 
     samples: GoldenSamples
-    images: list[np.ndarray]
+    images: np.ndarray
     stored: int
 
 
 def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int]:
-    """The images to compare, with only the noise that the graph can take, and how many of them, from the first, to store."""
+    """The images to compare, with only the noise that the graph can take, and how many of the first to store."""
     values = spec.img_channels * spec.resolution**2
     stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2))
     compared = max(stored, min(MAX_IMAGES, -(-ENOUGH_VALUES // values)))
@@ -64,7 +66,7 @@ def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int
     return [case if baked is None else replace(case, noise=baked) for case in cases], stored
 
 
-def draw_reference(network: Any, spec: GeneratorSpec, mask: Mask, noise: NoiseMode) -> Reference:
+def draw_reference(network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, noise: NoiseMode) -> Reference:
     """Run the reference over the golden cases: float32, on the CPU, seeds 0, 1, 2, ..."""
     cases, stored = choose_cases(spec, noise)
     per_image = 2 if mask.is_identity else mask.matrix.shape[1]
@@ -72,23 +74,20 @@ def draw_reference(network: Any, spec: GeneratorSpec, mask: Mask, noise: NoiseMo
     c = _labels(spec, np.arange(len(z)) // per_image)
     with torch.no_grad():
         w = network.mapping(torch.from_numpy(z), torch.from_numpy(c) if spec.c_dim else None).numpy()
-        styles, images = [], []
-        for index, case in enumerate(cases):
-            sources = w[index * per_image : (index + 1) * per_image]
-            chosen, ws = _styles(network, spec, mask, case, sources)
-            styles.append(chosen)
-            images.append(network.synthesis(torch.from_numpy(ws[None]), case.noise).numpy())
+    mean = network.mapping.w_avg.numpy()
+    pairs = [_styles(spec, mask, case, rows, mean) for case, rows in zip(cases, np.split(w, len(cases)))]
+    images = _draw(network, [ws for _, ws in pairs], [case.noise for case in cases])
     samples = GoldenSamples(
         z=z,
         c=c,
         w=w,
-        styles=np.stack(styles),
+        styles=np.stack([styles for styles, _ in pairs]),
         noise=np.array([str(case.noise) for case in cases]),
         psi=np.array([case.psi for case in cases], np.float32),
         first=np.arange(len(cases)) * per_image,
         mixed=np.array([case.mixed and mask.is_identity for case in cases]),
-        tiles=np.concatenate([cut_tiles(image) for image in images]),
-        blocks=np.concatenate([block_means(image) for image in images]),
+        tiles=cut_tiles(images),
+        blocks=block_means(images),
     )
     return Reference(samples, images, stored)
 
@@ -100,11 +99,24 @@ def _labels(spec: GeneratorSpec, case: np.ndarray) -> np.ndarray:
     return np.eye(spec.c_dim, dtype=np.float32)[case % spec.c_dim]
 
 
+@torch.no_grad()
+def _draw(network: ReferenceNetwork, ws: Sequence[np.ndarray], noise: Sequence[Noise]) -> np.ndarray:
+    """Images [T, C, H, W] of `ws` [num_ws, w_dim] each, a few at a time, every one with its own noise."""
+    spec: GeneratorSpec = network.spec
+    stored = [buffer.numpy() for buffer in network.synthesis.stored_noise()]
+    size, images = default_batch(spec.resolution), []
+    for start in range(0, len(ws), size):
+        part = slice(start, start + size)
+        arrays = [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise[part]))]
+        styles = torch.from_numpy(np.stack(ws[part]))
+        images.append(network.synthesis(styles, [torch.from_numpy(array) for array in arrays]).numpy())
+    return np.concatenate(images)
+
+
 def _styles(
-    network: Any, spec: GeneratorSpec, mask: Mask, case: Case, w: np.ndarray
+    spec: GeneratorSpec, mask: Mask, case: Case, w: np.ndarray, mean: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The graph's input `styles` [K, w_dim] of a case, and the `ws` [num_ws, w_dim] that it stands for."""
-    mean = network.mapping.w_avg.numpy()
     moved = (mean + np.float32(case.psi) * (w - mean)).astype(np.float32)
     if not mask.is_identity:
         return moved, (mask.matrix @ moved.astype(np.float64)).astype(np.float32)

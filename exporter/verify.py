@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from exporter.checkpoints import Checkpoint
+from exporter.networks import ReferenceNetwork
 from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
@@ -17,7 +17,7 @@ from runtime.graphs import OpenGraphs
 from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
-from runtime.parity import Comparison, Figures, to_pixels
+from runtime.parity import Comparison, Figures
 from runtime.spec import noise_name
 from runtime.verify import check_batches, in_batches
 
@@ -53,13 +53,9 @@ def verify_reference(
     check_seed(seed)
     check_batches(batches)
     reference = _matching(bundle, checkpoint)
-    network: Any = reference.with_mean_w().build()
+    network = reference.with_mean_w().build()
     names = ["mapping", "synthesis"] + (["pipeline"] if graphs.pipeline else [])
-    comparisons = {
-        (name, batch): Comparison(name, "reference", batch)
-        for batch in batches
-        for name in names
-    }
+    comparisons = {(name, batch): Comparison(name, "reference", batch) for batch in batches for name in names}
     for chunk in _chunks(network, bundle, samples, seed):
         for batch in batches:
             _run_mapping(chunk, graphs, comparisons["mapping", batch], batch)
@@ -74,13 +70,14 @@ def _matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:
         checkpoint = checkpoint.at_resolution(bundle.spec.resolution)
     if checkpoint.spec != bundle.spec:
         raise InputError(
-            f"{checkpoint.name} is not the checkpoint of this bundle: its specification differs "
-            f"(expected {bundle.manifest.provenance.checkpoint}, sha256 {bundle.manifest.provenance.checkpoint_sha256[:12]})"
+            f"{checkpoint.name} is not this bundle's checkpoint: its specification differs "
+            f"(expected {bundle.manifest.provenance.checkpoint}, "
+            f"sha256 {bundle.manifest.provenance.checkpoint_sha256[:12]}...)"
         )
     return checkpoint
 
 
-def _chunks(network: Any, bundle: Bundle, samples: int, seed: int) -> Iterator[Chunk]:
+def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) -> Iterator[Chunk]:
     """The samples, a few at a time, so that memory stays bounded."""
     spec, options = bundle.spec, bundle.manifest.options
     sources = 1 if options.identity_mask else len(options.sources)
@@ -102,7 +99,9 @@ def _chunks(network: Any, bundle: Bundle, samples: int, seed: int) -> Iterator[C
             ws = np.repeat(moved, spec.num_ws, axis=1) if options.identity_mask else _mixed(bundle, moved)
             styles = ws if options.identity_mask else moved
             images = [
-                network.synthesis(torch.from_numpy(ws[i : i + 1]), [torch.from_numpy(item[i : i + 1]) for item in noise])
+                network.synthesis(
+                    torch.from_numpy(ws[i : i + 1]), [torch.from_numpy(item[i : i + 1]) for item in noise]
+                )
                 for i in range(count)
             ]
         yield Chunk(z, c, w, psi, styles, noise, torch.cat(images).numpy())
@@ -131,7 +130,7 @@ def _run_mapping(chunk: Chunk, graphs: OpenGraphs, comparison: Comparison, batch
 def _run_synthesis(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: Comparison, batch: int) -> None:
     for rows, distinct in in_batches(len(chunk.images), batch):
         inputs = {"styles": chunk.styles[rows], **_noise_inputs(chunk, bundle, rows)}
-        _compare(comparison, chunk.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
+        comparison.add_images(chunk.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
 
 
 def _run_pipeline(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: Comparison, batch: int) -> None:
@@ -144,15 +143,10 @@ def _run_pipeline(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: 
             inputs["c"] = chunk.c[rows * sources]
         inputs["psi"] = np.full(bundle.spec.num_ws, chunk.psi, np.float32)
         inputs |= _noise_inputs(chunk, bundle, rows)
-        _compare(comparison, chunk.images[rows], graphs.pipeline.run(inputs, ["image", "pixels"]), distinct)
+        comparison.add_images(chunk.images[rows], graphs.pipeline.run(inputs, ["image", "pixels"]), distinct)
 
 
 def _noise_inputs(chunk: Chunk, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
     if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
         return {}
     return {noise_name(index): array[rows] for index, array in enumerate(chunk.noise)}
-
-
-def _compare(comparison: Comparison, images: np.ndarray, outputs: Sequence[np.ndarray], distinct: int) -> None:
-    comparison.add(images, outputs[0], distinct)
-    comparison.add_pixels(to_pixels(images), outputs[1], distinct)

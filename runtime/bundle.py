@@ -87,7 +87,8 @@ class Bundle:
             raise BundleError(f"{self.path}: no such folder; expected a bundle, as 'stylegan-edge export' writes it")
         if not self.path.is_dir():
             raise BundleError(
-                f"{self.path}: is a file, expected a bundle's folder; make one with 'stylegan-edge export {self.path} -o BUNDLE'"
+                f"{self.path}: is a file, expected a bundle's folder; "
+                f"make one with 'stylegan-edge export {self.path} -o BUNDLE'"
             )
         if not path.is_file():
             raise BundleError(f"{self.path}: has no {MANIFEST}, so it is not a bundle; expected what 'export' writes")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from runtime.spec import Architecture, GeneratorSpec, LayerKind
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Multiply-accumulates of one layer for one image: its convolution, and the FIR filter that follows an up-sampling."""
+    """Multiply-accumulates of one layer for one image: its convolution, and the FIR filter after an up-sampling."""
 
     name: str
     convolution: int
@@ -41,7 +42,7 @@ class Cost:
 
 
 def count_cost(spec: GeneratorSpec) -> Cost:
-    """Count an image's multiply-accumulates, with up-convolutions as transposed convolutions followed by a FIR filter."""
+    """Count an image's multiply-accumulates; an up-convolution is a transposed convolution followed by a FIR filter."""
     taps = len(spec.synthesis.resample_filter) ** 2
     layers, styles = [], 0
     for layer in spec.layers:
@@ -60,5 +61,5 @@ def count_cost(spec: GeneratorSpec) -> Cost:
             layers.append(LayerCost(f"b{side}.skip", inputs * outputs * (side // 2) ** 2, taps * outputs * side**2))
     mapping = spec.mapping
     widths = (mapping.z_dim + mapping.embed_features, *mapping.features)
-    fully_connected = sum(inputs * outputs for inputs, outputs in zip(widths, widths[1:]))
+    fully_connected = sum(inputs * outputs for inputs, outputs in pairwise(widths))
     return Cost(tuple(layers), fully_connected + mapping.c_dim * mapping.embed_features, styles)

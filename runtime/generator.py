@@ -14,7 +14,7 @@ from runtime.errors import InputError
 from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
-from runtime.noise import Noise, resolve_noise
+from runtime.noise import Noise, noise_arrays
 from runtime.spec import GeneratorSpec, noise_name
 
 OUTPUTS = ("image", "pixels")
@@ -207,13 +207,13 @@ class Generator:
         mode = self.bundle.manifest.options.noise
         if mode is not NoiseMode.EXPLICIT:
             if not (isinstance(noise, str) and noise in ("const", mode.value)):
-                raise InputError(f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there")
+                raise InputError(
+                    f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there"
+                )
             return {}
         if self._stored_noise is None:
             self._stored_noise = self.bundle.stored_noise
-        arrays = resolve_noise(self.spec, noise, self._stored_noise)
-        if arrays is None:
-            arrays = [np.zeros((1, 1, *shape), np.float32) for shape in self.spec.noise_shapes]
+        arrays = noise_arrays(self.spec, noise, self._stored_noise)
         for index, array in enumerate(arrays):
             if len(array) not in (1, count):
                 raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")

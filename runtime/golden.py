@@ -25,10 +25,10 @@ BLOCKS = 8
 class GoldenSamples:
     """M mapping samples and T images.
 
-    `z` [M, z_dim], `c` [M, c_dim] (c_dim may be 0), `w` [M, w_dim]: mapping. `styles` [T, K, w_dim], `noise` [T] ("const",
-    "none" or a seed, as text), `tiles` [T, P, C, h, w], `blocks` [T, C, B, B]: synthesis. `first` [T] is the row of `z`
-    that an image begins with, `psi` [T] its truncation, `mixed` [T] whether its rows come from more than the pipeline
-    graph would use.
+    Mapping: `z` [M, z_dim], `c` [M, c_dim] (c_dim may be 0), `w` [M, w_dim]. Synthesis: `styles` [T, K, w_dim],
+    `noise` [T] ("const", "none" or a seed, as text), `tiles` [T, P, C, h, w], `blocks` [T, C, B, B]. `first` [T] is
+    the row of `z` that an image begins with, `psi` [T] its truncation, and `mixed` [T] whether its rows come from more
+    latents than the pipeline graph would use.
     """
 
     z: np.ndarray

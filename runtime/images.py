@@ -64,7 +64,7 @@ class ImageFolder:
 def open_image_folder(folder: Path, names: Sequence[str], overwrite: bool = False) -> Iterator[ImageFolder]:
     """Collect pictures named `names` in `folder`, all or none.
 
-    Raises OutputError where `folder` is a file, a name exists already and `overwrite` is off, or nothing can be written.
+    Raises OutputError where `folder` is a file, a name exists already without `overwrite`, or writing fails.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, expected a folder to write pictures into")

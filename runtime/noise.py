@@ -37,6 +37,12 @@ def resolve_noise(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray
     raise InputError(f"noise is {noise!r}, expected 'const', 'none', an int seed, or a list of arrays")
 
 
+def noise_arrays(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray] | None) -> list[np.ndarray]:
+    """Like `resolve_noise`, with zeros where the images take no noise: what a graph with noise inputs is fed."""
+    arrays = resolve_noise(spec, noise, stored)
+    return [np.zeros((1, 1, *shape), np.float32) for shape in spec.noise_shapes] if arrays is None else arrays
+
+
 def seeded_noise(spec: GeneratorSpec, seed: int) -> list[np.ndarray]:
     """Standard normal noise [1, 1, H, W] a layer, drawn in synthesis order from one `RandomState(seed)`."""
     check_seed(seed)

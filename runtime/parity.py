@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +113,12 @@ class Comparison:
         self._norm_a += float((a**2).sum())
         self._norm_b += float((b**2).sum())
         self._values += a.size
+
+    def add_images(self, reference: np.ndarray, outputs: Sequence[np.ndarray], distinct: int | None = None) -> None:
+        """Compare reference images [N, C, H, W] with a graph's outputs `image` and `pixels`."""
+        image, pixels = outputs
+        self.add(reference, image, distinct)
+        self.add_pixels(to_pixels(reference), pixels, distinct)
 
     def add_pixels(self, reference: np.ndarray, measured: np.ndarray, distinct: int | None = None) -> None:
         """Compare two uint8 arrays of the same shape, samples first; `distinct` as in `add`."""

@@ -6,7 +6,6 @@ import dataclasses
 import types
 import typing
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar
 
 from runtime.errors import BundleError
@@ -39,17 +38,13 @@ def from_plain(cls: type[Record], data: Any, where: str) -> Record:
     if unknown:
         raise BundleError(f"{where}: unknown field {unknown[0]!r}; expected only {', '.join(fields)}")
     values = {}
+    hints = typing.get_type_hints(cls)
     for name, field in fields.items():
         if name in data:
-            values[name] = _convert(_hints(cls)[name], data[name], f"{where}.{name}")
+            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise BundleError(f"{where}: the field {name!r} is missing")
     return cls(**values)
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -143,9 +143,7 @@ class StyleGAN2Spec:
             for name, in_channels, up in convs:
                 noise = row if self.use_noise else None
                 layers.append(
-                    StyledLayer(
-                        f"b{resolution}.{name}", LayerKind.CONV, in_channels, width, resolution, up, row, noise
-                    )
+                    StyledLayer(f"b{resolution}.{name}", LayerKind.CONV, in_channels, width, resolution, up, row, noise)
                 )
                 row += 1
             if self.architecture is Architecture.SKIP or index == len(self.channels) - 1:
@@ -224,7 +222,7 @@ class GeneratorSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json`."""
-        return to_plain(self)  # type: ignore[no-any-return]
+        return to_plain(self)
 
     @classmethod
     def from_json(cls, data: Any, where: str = "specification") -> GeneratorSpec:

@@ -11,7 +11,7 @@ from runtime.bundle import GOLDEN, Bundle
 from runtime.errors import InputError
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.graphs import OpenGraphs
-from runtime.noise import resolve_noise
+from runtime.noise import noise_arrays
 from runtime.parity import Comparison, Figures, to_pixels
 from runtime.spec import noise_name
 
@@ -21,7 +21,7 @@ MAX_BATCH = 256
 
 
 def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int] = BATCHES) -> list[Figures]:
-    """Figures of every float32 graph against the stored samples. `passed` of each says whether it is within tolerance."""
+    """Figures of every float32 graph against the stored samples; `passed` says which are within tolerance."""
     golden = GoldenSamples.from_arrays(bundle.read_arrays(GOLDEN), str(bundle.path / GOLDEN))
     figures = []
     for batch in check_batches(batches):
@@ -41,7 +41,7 @@ def check_batches(batches: Sequence[int]) -> Sequence[int]:
 
 
 def in_batches(count: int, batch: int) -> Iterable[tuple[np.ndarray, int]]:
-    """Indices 0 .. count-1 in batches of exactly `batch`, and how many of each are new: the last repeats the first ones."""
+    """Indices 0 .. count-1 in batches of exactly `batch`, and how many of each are new: the last may repeat."""
     for start in range(0, count, batch):
         yield np.arange(start, start + batch) % count, min(batch, count - start)
 
@@ -89,10 +89,7 @@ def golden_noise(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dic
     """Noise inputs [N, 1, H, W] of the images `rows`; none where the graph holds its noise."""
     if bundle.manifest.options.noise.value != "explicit":
         return {}
-    per_image = []
-    for index in rows:
-        arrays = resolve_noise(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise)
-        per_image.append(arrays or [np.zeros((1, 1, *shape), np.float32) for shape in bundle.spec.noise_shapes])
+    per_image = [noise_arrays(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise) for index in rows]
     return {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
 
 

@@ -87,7 +87,9 @@ def run(arguments: list[str]) -> int:
     except MemoryError:
         return _fail("not enough memory; a smaller --batch needs less", EXIT_BAD_INPUT)
     except ModuleNotFoundError as error:
-        return _fail(f"{error.name} is not installed; install stylegan-edge again with the extra it needs", EXIT_BAD_INPUT)
+        return _fail(
+            f"{error.name} is not installed; install stylegan-edge again with the extra it needs", EXIT_BAD_INPUT
+        )
     except Exception as error:  # a defect of ours: still one line, never a traceback
         return _fail(
             f"unexpected {type(error).__name__}: {error} (a defect of stylegan-edge: please report it with what "

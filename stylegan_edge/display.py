@@ -63,7 +63,18 @@ def print_figures(figures: Sequence[Figures]) -> None:
         ]
         for item in figures
     ]
-    columns = ["graph", "against", "batch", "images", "levels", "their mean", "values off", "PSNR", "max |d|", "of range"]
+    columns = [
+        "graph",
+        "against",
+        "batch",
+        "images",
+        "levels",
+        "their mean",
+        "values off",
+        "PSNR",
+        "max |d|",
+        "of range",
+    ]
     print_table("Parity: measured / allowed", [*columns, "cosine", ""], rows)
     for item in figures:
         for failure in item.failures():

@@ -53,7 +53,7 @@ class NoiseOption(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
         """Parse."""
         if isinstance(value, int) or value in ("const", "none"):
-            return value  # type: ignore[no-any-return]
+            return value
         if not str(value).isdigit():
             self.fail(f"{value!r} is not const, none or a seed", param, ctx)
         return int(value)
@@ -68,7 +68,9 @@ def sampling_options(command: Command) -> Command:
     for option in (
         click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
         click.option("--cutoff", type=click.IntRange(min=0), metavar="N", help="Truncate only the first N style rows."),
-        click.option("--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."),
+        click.option(
+            "--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."
+        ),
         click.option("--noise", type=NoiseOption(), default="const", show_default=True, help="Where noise comes from."),
     ):
         command = option(command)

@@ -17,6 +17,8 @@ from runtime.spec import GeneratorSpec
 if TYPE_CHECKING:
     import torch
 
+    from exporter.networks import ReferenceNetwork
+
 MEAN_W = "mapping.w_avg"
 """Canonical name of the mean of `w`, [w_dim]: the one weight that a file may lack."""
 
@@ -76,7 +78,7 @@ class Checkpoint:
 
         return dataclasses.replace(self, weights={**self.weights, MEAN_W: compute_mean_w(self)})
 
-    def build(self, dtype: torch.dtype | None = None) -> torch.nn.Module:
+    def build(self, dtype: torch.dtype | None = None) -> ReferenceNetwork:
         """The reference network holding these weights, in evaluation mode (float32 unless `dtype` says otherwise)."""
         from exporter.networks import build_network
 

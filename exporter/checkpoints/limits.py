@@ -1,7 +1,7 @@
 """Bounds on what a checkpoint may claim. Each is far above any published file and far below what could do harm."""
 
 MAX_FILE_BYTES = 8 << 30
-"""Largest checkpoint file read. The largest published one (StyleGAN2 1024 px with discriminator and optimiser) is 1 GB."""
+"""Largest checkpoint file read. The largest published ones (1024 px, with discriminator and optimiser) have 1 GB."""
 
 MAX_OPCODES = 2_000_000
 """Pickle instructions in one stream. A 1024 px checkpoint has about 30,000, a training state about 200,000."""

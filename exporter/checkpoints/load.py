@@ -71,8 +71,7 @@ def _read(container: Container, path: Path, file: IO[bytes], size: int, head: by
         value, version = load_torch_zip(file, size, rosinality.ALLOWED)
         details = {"container": container.value, "torch archive version": version}
     else:
-        value = load_torch_stream(file, size, rosinality.ALLOWED)  # type: ignore[arg-type]
+        value = load_torch_stream(file, size, rosinality.ALLOWED)
         details = {"container": container.value}
     spec, weights, more = rosinality.read_rosinality(value)
     return SourceFormat.ROSINALITY_STYLEGAN2, (spec, weights, {**more, **details})
-

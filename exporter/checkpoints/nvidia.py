@@ -44,7 +44,9 @@ class Module:
         """An attribute of a known type. Raises CheckpointError where it is missing or of another type."""
         value = self.attributes.get(name)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise CheckpointError(f"the module {self.path or 'generator'} has {name} = {value!r}, which is not understood")
+            raise CheckpointError(
+                f"the module {self.path or 'generator'} has {name} = {value!r}, which is not understood"
+            )
         return value
 
     def child(self, name: str) -> Module:
@@ -67,7 +69,7 @@ def _persistent_object(meta: Any, *_: Any) -> Instance:
 
 
 def _ordered_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return {key: value for key, value in items}
+    return dict(items)
 
 
 def _scalar_set(items: Any = (), *_: Any) -> set[Any]:
@@ -119,7 +121,9 @@ def read_nvidia_pickle(file: IO[bytes], size: int) -> tuple[GeneratorSpec, dict[
 
 def _find_generator(value: Any) -> tuple[str, Instance]:
     if isinstance(value, tuple) and any(_is_tensorflow(item) for item in value):
-        raise CheckpointError(f"the file is a TensorFlow pickle (StyleGAN or StyleGAN2), not supported yet; {SUPPORTED}")
+        raise CheckpointError(
+            f"the file is a TensorFlow pickle (StyleGAN or StyleGAN2), not supported yet; {SUPPORTED}"
+        )
     if not isinstance(value, dict):
         raise CheckpointError(f"the pickle holds a {type(value).__name__}, expected a training snapshot; {SUPPORTED}")
     for key in NETWORK_KEYS:
@@ -191,7 +195,9 @@ def _synthesis_spec(synthesis: Module) -> StyleGAN2Spec:
         _require_lrelu(conv)
     architecture = _common("architecture", [block.get("architecture", str) for block in blocks])
     if architecture not in [known.value for known in Architecture]:
-        raise CheckpointError(f"the synthesis network has the architecture {architecture!r}, expected skip, orig or resnet")
+        raise CheckpointError(
+            f"the synthesis network has the architecture {architecture!r}, expected skip, orig or resnet"
+        )
     clamp = _common("conv_clamp", [conv.attributes.get("conv_clamp") for conv in convs])
     return StyleGAN2Spec(
         architecture=Architecture(architecture),
@@ -260,5 +266,3 @@ def _protocol(file: IO[bytes]) -> str:
     file.seek(0)
     head = file.read(2)
     return str(head[1]) if head[:1] == b"\x80" else "0"
-
-

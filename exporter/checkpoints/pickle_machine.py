@@ -78,9 +78,7 @@ _SCALARS = (str, bytes, int, float, bool, type(None))
 _KEYS = (str, int)
 
 
-def load_pickle(
-    reader: BoundedReader, allowed: AllowList, persistent_load: Callable[[Any], Any] | None = None
-) -> Any:
+def load_pickle(reader: BoundedReader, allowed: AllowList, persistent_load: Callable[[Any], Any] | None = None) -> Any:
     """Read one pickle from `reader` and return its value as plain data.
 
     Raises UnsafeCheckpointError where it names a global outside `allowed`, and CheckpointError where it is truncated,
@@ -252,8 +250,9 @@ class _Machine:
 
 
 _PUSHES = frozenset(
-    "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 BINSTRING SHORT_BINSTRING".split()
+    {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"}
+    | {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"}
+    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _IGNORED = frozenset({"PROTO", "FRAME"})

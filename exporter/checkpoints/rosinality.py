@@ -27,7 +27,7 @@ State = Mapping[str, np.ndarray]
 
 
 def _ordered_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return {key: value for key, value in items}
+    return dict(items)
 
 
 def _namespace(*_: Any) -> Instance:
@@ -54,7 +54,9 @@ def read_rosinality(value: Any) -> tuple[GeneratorSpec, dict[str, np.ndarray], d
 
 def _find_generator(value: Any) -> tuple[str, State]:
     if not isinstance(value, dict):
-        raise CheckpointError(f"the file holds a {type(value).__name__}, expected a dictionary of networks; {SUPPORTED}")
+        raise CheckpointError(
+            f"the file holds a {type(value).__name__}, expected a dictionary of networks; {SUPPORTED}"
+        )
     for key in NETWORK_KEYS:
         state = value.get(key)
         if isinstance(state, dict) and "input.input" in state:

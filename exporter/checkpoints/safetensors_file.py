@@ -10,8 +10,8 @@ import numpy as np
 from exporter.checkpoints import limits
 from exporter.checkpoints.checkpoint import Checkpoint
 from exporter.checkpoints.detect import SUPPORTED
-from runtime.extras import require
 from runtime.errors import BundleError, CheckpointError
+from runtime.extras import require
 from runtime.output import write_atomically
 from runtime.spec import GeneratorSpec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 """First value of torch.save's stream format (before torch 1.6, and inside NVIDIA's pickles)."""
 TORCH_STREAM_VERSION = 1001
 
-STORAGE_TYPES = {
+STORAGE_TYPES: dict[str, np.dtype[Any]] = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
@@ -77,7 +77,7 @@ def load_storage_stream(data: Any) -> np.ndarray:
     return value
 
 
-def load_torch_stream(file: io.BufferedIOBase | io.BytesIO, size: int, allowed: AllowList) -> Any:
+def load_torch_stream(file: IO[bytes], size: int, allowed: AllowList) -> Any:
     """Read torch.save's stream format: magic, version, system information, the value, keys, then the storages.
 
     Tensors come back as NumPy arrays. Raises CheckpointError or UnsafeCheckpointError.
@@ -91,7 +91,7 @@ def load_torch_stream(file: io.BufferedIOBase | io.BytesIO, size: int, allowed: 
     storages: dict[str, np.ndarray] = {}
 
     def persistent_load(identity: Any) -> np.ndarray:
-        kind, storage_type, key, _, count = parse_storage_identity(identity, extra=1)
+        _, storage_type, key, _, count = parse_storage_identity(identity, extra=1)
         dtype = storage_dtype(storage_type)
         if count * dtype.itemsize > size:
             raise CheckpointError(f"a storage announces {count * dtype.itemsize:,} bytes in a file of {size:,}")
@@ -172,7 +172,7 @@ def _number_dtype(dtype: Any) -> np.dtype[Any]:
         raise CheckpointError(f"the checkpoint has an array of type {code!r}, expected numbers")
     order = dtype.state[1] if isinstance(dtype.state, tuple) and len(dtype.state) > 1 else "|"
     try:
-        return np.dtype(code).newbyteorder({"<": "<", ">": ">"}.get(order, "="))
+        return np.dtype(f"{order}{code}" if order in ("<", ">") else code)
     except TypeError:
         raise CheckpointError(f"the checkpoint has an array of type {code!r}, expected numbers") from None
 

@@ -57,7 +57,9 @@ class Graph:
 
 
 def _describe(value: ir.Value) -> TensorInfo:
-    assert value.dtype is not None and value.shape is not None and value.name is not None
+    assert value.name is not None
+    assert value.dtype is not None
+    assert value.shape is not None
     shape = tuple(dim if isinstance(dim, int) else str(dim.value) for dim in value.shape)
     return TensorInfo(value.name, value.dtype.numpy().name, shape)
 
@@ -65,7 +67,7 @@ def _describe(value: ir.Value) -> TensorInfo:
 def build_mapping(checkpoint: Checkpoint) -> Graph:
     """`mapping`: z [N, z_dim], c [N, c_dim] where conditional -> w [N, w_dim]."""
     spec = checkpoint.spec
-    inputs = [GraphInput("z", torch.zeros(TRACE_BATCH, spec.z_dim), BATCH), *_label_inputs(spec)]
+    inputs = [GraphInput("z", torch.empty(TRACE_BATCH, spec.z_dim), BATCH), *_label_inputs(spec)]
     module = DeployMapping(spec.mapping, checkpoint.weights)
     arguments = tuple(item.example for item in inputs)
     return Graph(GraphName.MAPPING, trace(module, GraphName.MAPPING.value, arguments, inputs, ["w"]))
@@ -74,7 +76,7 @@ def build_mapping(checkpoint: Checkpoint) -> Graph:
 def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
     """`synthesis`: styles [N, K, w_dim], noise -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
-    styles = GraphInput("styles", torch.zeros(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
+    styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
     maps = _noise_inputs(spec, noise)
     module = DeploySynthesis(spec, checkpoint.weights, mask.matrix, noise.value)
     arguments = (styles.example, tuple(item.example for item in maps))
@@ -90,9 +92,9 @@ def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Grap
     spec = checkpoint.spec
     sources = 1 if mask.is_identity else mask.matrix.shape[1]
     names = ["z"] + [f"z_{index}" for index in range(1, sources)]
-    latents = [GraphInput(name, torch.zeros(TRACE_BATCH, spec.z_dim), BATCH) for name in names]
+    latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in names]
     labels = _label_inputs(spec)
-    psi = GraphInput("psi", torch.ones(spec.num_ws))
+    psi = GraphInput("psi", torch.empty(spec.num_ws))
     maps = _noise_inputs(spec, noise)
     matrix = np.ones((spec.num_ws, 1)) if mask.is_identity else mask.matrix
     arguments = (
@@ -107,7 +109,7 @@ def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Grap
 
 
 def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:
-    return [GraphInput("c", torch.zeros(TRACE_BATCH, spec.c_dim), BATCH)] if spec.c_dim else []
+    return [GraphInput("c", torch.empty(TRACE_BATCH, spec.c_dim), BATCH)] if spec.c_dim else []
 
 
 def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
@@ -115,6 +117,6 @@ def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
     if noise is not NoiseMode.EXPLICIT:
         return []
     return [
-        GraphInput(noise_name(index), torch.zeros(1, 1, *shape), f"{noise_name(index)}_{BATCH}")
+        GraphInput(noise_name(index), torch.empty(1, 1, *shape), f"{noise_name(index)}_{BATCH}")
         for index, shape in enumerate(spec.noise_shapes)
     ]

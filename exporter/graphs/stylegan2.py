@@ -1,11 +1,11 @@
 """StyleGAN2 in the form that is exported: the reference's function, rewritten exactly for constant weights.
 
-- A modulated convolution is `d * Conv(x * s, W)` with `d = rsqrt(sum (W s)^2 + eps)` (arXiv 1912.04958, equation 3, with
-  the style moved from the weights to the input): weights stay constant and the batch stays free.
+- A modulated convolution is `d * Conv(x * s, W)` with `d = rsqrt(sum (W s)^2 + eps)` (arXiv 1912.04958, equation 3,
+  with the style moved from the weights to the input): weights stay constant and the batch stays free.
 - Leaky ReLU is positively homogeneous, so its gain folds into `d`, the bias and the noise strength.
 - All layers' styles come from one batched matrix product, and so do all layers' demodulation coefficients.
 
-Everything constant is computed in float64 and rounded to float32 once. Names: N batch, L styled layers, C largest width.
+Constants are computed in float64 and rounded to float32 once. Names: N batch, L styled layers, C largest width.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class DeployMapping(nn.Module):
             self.register_buffer(f"bias{index}", _constant(_float64(weights, f"mapping.fc{index}.bias") * gain))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """The graph's output `w`."""
         x = normalize_second_moment(z)
         if c is not None:
             embedded = torch.addmm(self.get_buffer("embed_bias"), c, self.get_buffer("embed_weight"))
@@ -79,18 +80,21 @@ class StyleMixer(nn.Module):
             self.register_buffer("blend", _constant(per_layer))
 
     def forward(self, styles: Tensor) -> Tensor:
+        """[N, K, w_dim] -> [N, L, w_dim]."""
         if self.one_hot:
             return torch.index_select(styles, 1, self.get_buffer("index"))
         return torch.matmul(self.get_buffer("blend"), styles)
 
 
 class StyleBank(nn.Module):
-    """Layer rows [N, L, w_dim] -> styles s [N, in, 1, 1] of all layers and demodulation d [N, out, 1, 1] of the convolutions.
+    """Layer rows [N, L, w_dim] -> each layer's style s [N, in, 1, 1] and each convolution's d [N, out, 1, 1].
 
     Layers are stacked, padded with zeros to the widest, convolutions first: two batched matrix products make them all.
     """
 
-    def __init__(self, spec: GeneratorSpec, layers: Sequence[StyledLayer], gains: Mapping[str, float], weights: Weights):
+    def __init__(
+        self, spec: GeneratorSpec, layers: Sequence[StyledLayer], gains: Mapping[str, float], weights: Weights
+    ):
         super().__init__()
         self.layers = layers
         self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
@@ -114,6 +118,7 @@ class StyleBank(nn.Module):
         self.register_buffer("epsilon", _constant(epsilon))
 
     def forward(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Styles and demodulation coefficients, by layer name."""
         styles = torch.matmul(rows.unsqueeze(2), self.get_buffer("affine")) + self.get_buffer("affine_bias")
         convs = styles[:, : len(self.convs)]  # [N, convs, 1, C]
         energy = torch.matmul(convs * convs, self.get_buffer("energy")) + self.get_buffer("epsilon")
@@ -152,7 +157,9 @@ class DeploySynthesis(nn.Module):
         super().__init__()
         self.spec = spec
         self.noise = noise
-        self.layers = sorted(spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB)  # stable: convolutions first
+        self.layers = sorted(
+            spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
+        )  # stable: convolutions first
         self.mixer = StyleMixer([layer.style for layer in self.layers], mask)
         gains = {layer.name: self._gain(layer) for layer in self.layers}
         self.bank = StyleBank(spec, self.layers, gains, weights)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
@@ -28,13 +29,14 @@ DEBRIS = frozenset({"Shape", "Constant", "Identity"})
 PRODUCER = "stylegan-edge"
 BATCH = "batch"
 """Name of the free first dimension of inputs and outputs."""
-TRACE_BATCH = 251
-"""Size that free dimensions are traced at: a prime that is no width, count or side of any network."""
+TRACE_BATCH = 16411
+"""Size that free dimensions are traced at: a prime above the largest width (runtime.spec.MAX_WIDTH), so that no size of a
+network, and no product of its sizes, is a multiple of it."""
 
 
 @dataclass(frozen=True)
 class GraphInput:
-    """An input: its name, an example to trace with, and the name of its first dimension (None: fixed).
+    """An input: its name, an example to trace with (never read), the name of its first dimension (None: fixed).
 
     A free first dimension is traced at TRACE_BATCH, or at 1 where it may be 1 or N: every operator on it broadcasts.
     """
@@ -107,7 +109,9 @@ def _relabel(model: ir.Model) -> None:
         # Split's opset 18 form adds only an attribute for equal parts; with explicit sizes it is the form of opset 13.
         same_split = node.op_type == "Split" and len(node.inputs) == 2 and "num_outputs" not in node.attributes
         if node.domain or (schema.since_version > OPSET and not same_split):
-            raise ExportError(f"the traced graph uses {node.domain or 'ai.onnx'}.{node.op_type}, new after opset {OPSET}")
+            raise ExportError(
+                f"the traced graph uses {node.domain or 'ai.onnx'}.{node.op_type}, new after opset {OPSET}"
+            )
         node.version = None
     model.opset_imports.clear()
     model.opset_imports[""] = OPSET
@@ -119,11 +123,7 @@ def _relabel(model: ir.Model) -> None:
 def _free_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:
     """Name the free dimensions, after checking that nothing in the graph depends on the size that was traced."""
     for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is None or tensor.dtype is not ir.DataType.INT64:
-            continue
-        sizes = tensor.numpy()  # zeros are indices and offsets, never a size that was traced
-        if ((sizes != 0) & (sizes % TRACE_BATCH == 0)).any():
+        if value.const_value is not None and _depends_on_batch(value.const_value):
             raise ExportError(f"the traced graph fixed the batch: the constant {value.name} depends on it")
     for value, item in zip(model.graph.inputs, inputs):
         if value.name != item.name or value.shape is None:
@@ -132,8 +132,18 @@ def _free_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:
             value.shape = ir.Shape([ir.SymbolicDim(item.batch), *value.shape.dims[1:]])
     for value in model.graph.outputs:
         if value.shape is None or value.shape[0] != TRACE_BATCH:
-            raise ExportError(f"the traced graph's output {value.name} has the shape {value.shape}, expected a batch first")
+            raise ExportError(
+                f"the traced graph's output {value.name} has the shape {value.shape}, expected a batch first"
+            )
         value.shape = ir.Shape([ir.SymbolicDim(BATCH), *value.shape.dims[1:]])
+
+
+def _depends_on_batch(constant: ir.TensorProtocol) -> bool:
+    """Whether a constant's own shape, or a shape that it holds, has the traced size for a factor."""
+    sizes = np.asarray(constant.shape.numpy(), np.int64)
+    if constant.dtype is ir.DataType.INT64:
+        sizes = np.concatenate([sizes, constant.numpy().reshape(-1)])
+    return bool(((sizes != 0) & (sizes % TRACE_BATCH == 0)).any())  # zeros are indices and offsets
 
 
 def _strip(model: ir.Model, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from exporter.networks import stylegan2
+from exporter.networks.base import ReferenceNetwork
 from runtime.spec import Generation
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _NETWORKS = {Generation.STYLEGAN2: stylegan2.Generator}
 
 
-def build_network(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> torch.nn.Module:
+def build_network(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> ReferenceNetwork:
     """The reference network of a checkpoint's generation, holding its weights, in evaluation mode."""
     checkpoint = checkpoint.with_mean_w()
     network = _NETWORKS[checkpoint.spec.generation](checkpoint.spec).to(dtype or torch.float32)
@@ -24,4 +25,4 @@ def build_network(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> t
     return network.eval().requires_grad_(False)
 
 
-__all__ = ["build_network"]
+__all__ = ["ReferenceNetwork", "build_network"]

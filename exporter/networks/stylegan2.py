@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,7 @@ class FullyConnected(nn.Module):
         self.bias_gain = lr_multiplier
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, in] -> [N, out]."""
         return functional.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
 
 
@@ -56,11 +58,12 @@ class Mapping(nn.Module):
         if spec.c_dim:
             self.embed = FullyConnected(spec.c_dim, spec.embed_features)
         widths = (spec.z_dim + spec.embed_features, *spec.features)
-        for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+        for index, (inputs, outputs) in enumerate(pairwise(widths)):
             self.add_module(f"fc{index}", FullyConnected(inputs, outputs, spec.lr_multiplier))
         self.register_buffer("w_avg", torch.zeros(spec.w_dim))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Labels are one-hot or soft; needed exactly where c_dim > 0."""
         x = normalize_second_moment(z)  # [N, z_dim]
         if self.spec.c_dim:
             if c is None:
@@ -139,6 +142,7 @@ class ToRGB(nn.Module):
         self.affine = FullyConnected(w_dim, layer.in_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x [N, in, H, W], w [N, w_dim] -> [N, img_channels, H, W]."""
         x = modulated_conv(x, self.weight, self.affine(w) * self.style_gain, demodulate=False)
         x = x + self.bias[:, None, None]
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
@@ -153,6 +157,7 @@ class Skip(nn.Module):
         self.weight_gain = 1 / math.sqrt(in_channels)
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """[N, in, H, W] -> [N, out, 2H, 2W]."""
         return upsample(functional.conv2d(x, self.weight * self.weight_gain), kernel)
 
 

@@ -11,7 +11,9 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
 
 @click.command("export")
 @CHECKPOINT
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="BUNDLE", help="Folder to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="BUNDLE", help="Folder to write."
+)
 @click.option("--precision", default="fp32", show_default=True, help="Precisions, separated by commas.")
 @click.option("--mix", metavar="MASK", help="Mixing mask to bake in, like 'A:0-6,B:7-13' or 'A*0.3+B*0.7:0-13'.")
 @click.option(

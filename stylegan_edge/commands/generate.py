@@ -12,7 +12,9 @@ from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_option
 @click.command("generate")
 @BUNDLE
 @click.option("--seeds", type=SeedList(), required=True, help="Seeds like 0-7,42.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to."
+)
 @click.option("--grid", is_flag=True, help="One contact sheet, grid.png, instead of a file a seed.")
 @sampling_options
 @running_options
@@ -44,7 +46,7 @@ def command(
     generator = Generator.load(bundle, backend=backend, threads=threads)
     per_image = generator.seeds_per_image
     groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]
-    names = ["grid.png"] if grid else _unique("seed" + "-".join(f"{seed:04d}" for seed in group) + ".png" for group in groups)
+    names = ["grid.png"] if grid else _file_names(groups)
     images = generator.generate_batches(seeds, psi, cutoff, class_, noise, batch)
     with open_image_folder(output, names, overwrite=force) as folder, progress("Drawing", len(groups)) as advance:
         if grid:
@@ -62,10 +64,11 @@ def command(
     click.echo(f"{output / names[0]}" + (f" ... {names[-1]} ({len(names)} images)" if len(names) > 1 else ""))
 
 
-def _unique(names: object) -> list[str]:
+def _file_names(groups: list[list[int]]) -> list[str]:
+    """One name an image, after its seeds."""
     from runtime.errors import InputError
 
-    listed = list(names)  # type: ignore[call-overload]
-    if len(set(listed)) < len(listed):
-        raise InputError("a seed is given twice, so two pictures would have one name; give each once")
-    return listed
+    names = ["seed" + "-".join(f"{seed:04d}" for seed in group) + ".png" for group in groups]
+    if len(set(names)) < len(names):
+        raise InputError("a seed is given twice, so two pictures would have one name; give each once, or --grid")
+    return names

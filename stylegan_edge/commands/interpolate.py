@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=SeedList(), required=True, help="Seeds to pass through, like 0-5; the film loops.")
 @click.option("--frames", type=click.IntRange(1, 100_000), default=240, show_default=True, help="Frames in all.")
 @click.option("--fps", type=click.FloatRange(1, 240), default=30, show_default=True, help="Frames a second.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".mp4, .webm or .gif")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".mp4, .webm or .gif"
+)
 @sampling_options
 @running_options
 @BATCH

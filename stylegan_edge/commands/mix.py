@@ -34,7 +34,7 @@ def command(
     batch: int | None,
     force: bool,
 ) -> None:
-    """Draw a grid: the first row and column show the sources, the rest takes the style rows --layers from the column."""
+    """Draw a grid: sources in the first row and column; each mix takes the style rows --layers from its column."""
     import numpy as np
 
     from runtime import Generator
@@ -45,7 +45,9 @@ def command(
         raise OutputError(f"{output}: exists already; choose another name, or pass --force to replace it")
     generator = Generator.load(bundle, backend=backend, threads=threads)
     if generator.seeds_per_image > 1:
-        raise InputError("this bundle was exported with --mix, so its mask is fixed; export it again without for a grid")
+        raise InputError(
+            "this bundle was exported with --mix, so its mask is fixed; export it again without for a grid"
+        )
 
     def styles(seeds: list[int]) -> np.ndarray:
         labels = None if class_ is None else generator.labels(class_, len(seeds))

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     metavar="CHECKPOINT",
     help="Compare with PyTorch over fresh random inputs.",
 )
-@click.option("--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference.")
+@click.option(
+    "--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option("--batch", "batches", type=SeedList(), default="1,2,3,8", show_default=True, help="Batch sizes to run.")
 @running_options
@@ -68,7 +70,9 @@ def command(
         )
     else:
         print_figures(figures)
-        click.echo(f"Files: {len(opened.manifest.files)} of {len(opened.manifest.files)} have the sha256 they left with.")
+        click.echo(
+            f"Files: {len(opened.manifest.files)} of {len(opened.manifest.files)} have the sha256 they left with."
+        )
         if reference is not None:
             click.echo(f"Reference: {reference}, {samples} samples from seed {seed}.")
         verdict = "the images are the right ones" if passed else "FAILED: the images differ"

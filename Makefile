@@ -1,0 +1,33 @@
+# Two commands set everything up: `make demo` and `make test`. Each makes its own virtual environment.
+# Shared cores: threads that wait must not spin.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRAS := cpu,export,video,dev
+
+.PHONY: demo test lint parity clean
+
+demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a grid
+	$(BIN)/stylegan-edge demo
+
+test: $(VENV)/.installed  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+parity: $(VENV)/.installed  ## the table of known answers, as in docs/parity.md
+	$(BIN)/python -m benchmarks.known_answers
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
