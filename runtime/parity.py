@@ -102,11 +102,12 @@ class Comparison:
         if reference.shape != measured.shape:
             raise ValueError(f"shapes {reference.shape} and {measured.shape} can't be compared")
         a, b = reference.astype(np.float64), measured.astype(np.float64)
-        self._finite &= bool(np.isfinite(a).all() and np.isfinite(b).all())
         self._samples += len(a) if distinct is None else distinct
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            self._finite = False  # nothing else that could be measured would mean anything
+            return
         self._low, self._high = min(self._low, float(a.min())), max(self._high, float(a.max()))
         difference = a - b
-        # max() of a comparison with NaN would drop it; `finite` has recorded it.
         self._max = max(self._max, float(np.abs(difference).max()))
         self._squares += float((difference**2).sum())
         self._dot += float((a * b).sum())
@@ -146,10 +147,10 @@ class Comparison:
             levels_max=self._levels_max if counted else None,
             levels_mean=self._levels_sum / counted if counted else None,
             level_fraction=self._levels_off / counted if counted else None,
-            psnr=10 * math.log10(spread**2 / error) if error > 0 and spread > 0 else None,
-            max_abs=self._max if self._finite else 0.0,
-            max_relative=(self._max / spread if spread > 0 else self._max) if self._finite else 0.0,
-            cosine=self._dot / norm if self._finite and norm > 0 else float(self._max == 0),
+            psnr=10 * math.log10(spread**2 / error) if error > 0 and 0 < spread < math.inf else None,
+            max_abs=self._max,
+            max_relative=self._max / spread if 0 < spread < math.inf else self._max,
+            cosine=self._dot / norm if norm > 0 else float(self._max == 0),
             finite=self._finite,
             allowed_relative=self._tolerance.max_relative,
             allowed_fraction=allowed_share(self._tolerance.level_fraction, self._distinct_values),
@@ -174,7 +175,8 @@ def allowed_share(share: float, count: int) -> float:
 def to_pixels(image: np.ndarray) -> np.ndarray:
     """Float image [N, C, H, W] -> uint8 [N, H, W, C], in float32 arithmetic and truncated, as the graphs do it."""
     scaled = image.astype(np.float32, copy=False).transpose(0, 2, 3, 1) * np.float32(PIXEL_SCALE)
-    return (scaled + np.float32(PIXEL_OFFSET)).clip(0, 255).astype(np.uint8)
+    levels = (scaled + np.float32(PIXEL_OFFSET)).clip(0, 255)
+    return np.nan_to_num(levels, copy=False, nan=0).astype(np.uint8)  # a cast of NaN is undefined
 
 
 def all_passed(figures: Iterable[Figures]) -> bool:

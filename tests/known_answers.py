@@ -67,7 +67,8 @@ class Case:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What each array means, and the official code's own float32 errors."""
-        return json.loads((self.folder / "golden.json").read_text())
+        facts: dict[str, Any] = json.loads((self.folder / "golden.json").read_text())
+        return facts
 
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -78,7 +79,7 @@ class Case:
     @property
     def path(self) -> Path:
         """The checkpoint file."""
-        return self.folder / self.facts["checkpoint"]
+        return self.folder / str(self.facts["checkpoint"])
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

@@ -30,8 +30,8 @@ PRODUCER = "stylegan-edge"
 BATCH = "batch"
 """Name of the free first dimension of inputs and outputs."""
 TRACE_BATCH = 16411
-"""Size that free dimensions are traced at: a prime above the largest width (runtime.spec.MAX_WIDTH), so that no size of a
-network, and no product of its sizes, is a multiple of it."""
+"""Size that free dimensions are traced at: a prime above the largest width (runtime.spec.MAX_WIDTH), so that no size of
+a network, and no product of its sizes, is a multiple of it."""
 
 
 @dataclass(frozen=True)
