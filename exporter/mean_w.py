@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from exporter.checkpoints.checkpoint import MEAN_W, Checkpoint
+from exporter.checkpoints.checkpoint import Checkpoint
+from exporter.checkpoints.layout import MEAN_W
 
 SAMPLES = 65_536
 """Samples averaged: the error of the mean is 1/256 of the spread of `w`."""

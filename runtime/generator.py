@@ -220,14 +220,18 @@ class Generator:
         return {noise_name(index): array for index, array in enumerate(arrays)}
 
 
+MAX_PSI = 100.0
+"""Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
+
+
 def check_psi(psi: Any) -> float:
-    """A finite truncation factor. Raises InputError otherwise."""
+    """A truncation factor within bounds. Raises InputError otherwise."""
     try:
         value = float(psi)
     except (TypeError, ValueError):
         raise InputError(f"psi is {psi!r}, expected a number") from None
-    if not np.isfinite(value):
-        raise InputError(f"psi is {value}, expected a finite number (0 is the mean image, 1 no truncation)")
+    if not abs(value) <= MAX_PSI:
+        raise InputError(f"psi is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
     return value
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import OutputError
@@ -17,17 +17,30 @@ from runtime.errors import OutputError
 def staging_folder(target: Path) -> Iterator[Path]:
     """A new empty folder beside `target`, removed on leaving if it is still there.
 
-    Raises OutputError where the parent can't be written or the disk fills up while the caller writes into it.
+    Parents that had to be made are removed again where the caller fails. Raises OutputError where the parent can't be
+    written or the disk fills up while the caller writes into it.
     """
     parent = target.absolute().parent
-    with explain_os_errors(target):
-        parent.mkdir(parents=True, exist_ok=True)
+    with explain_os_errors(target), _made_parents(parent):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=parent))
         try:
             folder.chmod(0o777 & ~_umask())
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _made_parents(parent: Path) -> Iterator[None]:
+    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:  # deepest first
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def write_atomically(path: Path, data: bytes, overwrite: bool = False) -> None:

@@ -16,7 +16,7 @@ Command = Callable[..., Any]
 class SeedList(click.ParamType):
     """`0-7,42` -> a list of ints."""
 
-    name = "SEEDS"
+    name = "LIST"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """Parse, with one line for a list that makes no sense."""
@@ -71,7 +71,14 @@ def sampling_options(command: Command) -> Command:
         click.option(
             "--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."
         ),
-        click.option("--noise", type=NoiseOption(), default="const", show_default=True, help="Where noise comes from."),
+        click.option(
+            "--noise",
+            type=NoiseOption(),
+            metavar="const|none|SEED",
+            default="const",
+            show_default=True,
+            help="Where noise comes from.",
+        ),
     ):
         command = option(command)
     return command

@@ -1,6 +1,7 @@
 """Checkpoint files, read as data."""
 
-from exporter.checkpoints.checkpoint import MEAN_W, Checkpoint, SourceFormat
+from exporter.checkpoints.checkpoint import Checkpoint, SourceFormat
+from exporter.checkpoints.layout import MEAN_W
 from exporter.checkpoints.load import load_checkpoint
 from exporter.checkpoints.safetensors_file import read_safetensors, write_safetensors
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporter.checkpoints.layout import expected_shapes
+from exporter.checkpoints.layout import MEAN_W, check_shapes, expected_shapes
 from runtime.errors import BundleError, CheckpointError, InputError
 from runtime.spec import GeneratorSpec
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from exporter.networks import ReferenceNetwork
-
-MEAN_W = "mapping.w_avg"
-"""Canonical name of the mean of `w`, [w_dim]: the one weight that a file may lack."""
 
 
 class SourceFormat(str, Enum):
@@ -47,7 +44,10 @@ class Checkpoint:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_weights(self.spec, self.weights)
+        check_shapes(self.spec, self.weights)
+        for name, array in self.weights.items():
+            if not np.isfinite(array).all():
+                raise CheckpointError(f"the tensor {name} holds NaN or infinity: damaged, or training diverged")
 
     @property
     def has_mean_w(self) -> bool:
@@ -83,18 +83,3 @@ class Checkpoint:
         from exporter.networks import build_network
 
         return build_network(self, dtype)
-
-
-def _check_weights(spec: GeneratorSpec, weights: Mapping[str, np.ndarray]) -> None:
-    expected = expected_shapes(spec)
-    for name, shape in expected.items():
-        if name not in weights and name != MEAN_W:
-            raise CheckpointError(f"the checkpoint lacks the tensor {name} {list(shape)}")
-        if name in weights and weights[name].shape != shape:
-            found = list(weights[name].shape)
-            raise CheckpointError(f"the tensor {name} has shape {found}, expected {list(shape)}")
-    for name, array in weights.items():
-        if name not in expected:
-            raise CheckpointError(f"the checkpoint has a tensor {name} that a network of this specification lacks")
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"the tensor {name} holds NaN or infinity: the file is damaged or training diverged")

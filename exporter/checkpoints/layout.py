@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
+from runtime.errors import CheckpointError
 from runtime.spec import Architecture, GeneratorSpec, LayerKind, MappingSpec
 
 Shape = tuple[int, ...]
+
+MEAN_W = "mapping.w_avg"
+"""Canonical name of the mean of `w`, [w_dim]: the one weight that a file may lack."""
 
 
 def expected_shapes(spec: GeneratorSpec) -> dict[str, Shape]:
     """Every weight of a network of this specification: name -> shape. `mapping.w_avg` may be absent from a file."""
     return {**_mapping_shapes(spec.mapping), **_synthesis_shapes(spec)}
+
+
+def check_shapes(spec: GeneratorSpec, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise CheckpointError where a weight is missing, of another shape, or not of this network."""
+    expected = expected_shapes(spec)
+    for name, shape in expected.items():
+        if name not in weights and name != MEAN_W:
+            raise CheckpointError(f"the checkpoint lacks the tensor {name} {list(shape)}")
+        if name in weights and weights[name].shape != shape:
+            found = list(weights[name].shape)
+            raise CheckpointError(f"the tensor {name} has shape {found}, expected {list(shape)}")
+    for name in weights:
+        if name not in expected:
+            raise CheckpointError(f"the checkpoint has a tensor {name} that a network of this specification lacks")
 
 
 def _mapping_shapes(mapping: MappingSpec) -> dict[str, Shape]:
@@ -22,7 +44,7 @@ def _mapping_shapes(mapping: MappingSpec) -> dict[str, Shape]:
         shapes[f"mapping.fc{index}.weight"] = (outputs, inputs)
         shapes[f"mapping.fc{index}.bias"] = (outputs,)
         inputs = outputs
-    shapes["mapping.w_avg"] = (mapping.w_dim,)
+    shapes[MEAN_W] = (mapping.w_dim,)
     return shapes
 
 

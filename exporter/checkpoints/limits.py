@@ -12,6 +12,9 @@ MAX_STACK = 1_000_000
 MAX_DEPTH = 256
 """Nesting of open marks and of tuples within tuples. Official files nest about 40 deep."""
 
+MAX_SET_ITEMS = 1024
+"""Items of one set. Official files keep a module's few non-persistent buffer names in one."""
+
 MAX_LINE_BYTES = 1024
 """Length of a text argument (only a GLOBAL's module and name are ever read as lines)."""
 

@@ -57,6 +57,8 @@ def _load(path: Path, file: IO[bytes], size: int) -> Checkpoint:
         source, contents = _read(container, path, file, size, head)
     except BundleError as error:  # the specification's own bounds
         raise CheckpointError(str(error)) from None
+    except (ValueError, OverflowError):  # a number too large to compute with, or even to print
+        raise CheckpointError("the checkpoint holds numbers that make no sense: it is damaged") from None
     spec, weights, details = contents
     file.seek(0)
     return Checkpoint(spec, weights, source, path.name, sha256_of(file), details)

@@ -14,8 +14,17 @@ import numpy as np
 
 from exporter.checkpoints import limits
 from exporter.checkpoints.detect import SUPPORTED
-from exporter.checkpoints.pickle_machine import AllowList, BoundedReader, Global, Instance, load_pickle
-from exporter.checkpoints.tensors import NUMPY_GLOBALS, TORCH_GLOBALS, as_array, load_storage_stream
+from exporter.checkpoints.layout import check_shapes
+from exporter.checkpoints.pickle_machine import (
+    AllowList,
+    BoundedReader,
+    Global,
+    Instance,
+    empty_dictionary,
+    load_pickle,
+    shorten,
+)
+from exporter.checkpoints.tensors import NUMPY_GLOBALS, TORCH_GLOBALS, StorageStreams, as_array
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, Generation, GeneratorSpec, MappingSpec, StyleGAN2Spec
 
@@ -68,13 +77,9 @@ def _persistent_object(meta: Any, *_: Any) -> Instance:
     return Instance(Global("torch_utils.persistence", "_reconstruct_persistent_obj"), state=meta)
 
 
-def _ordered_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return dict(items)
-
-
 def _scalar_set(items: Any = (), *_: Any) -> set[Any]:
-    if not all(isinstance(item, (str, int)) for item in items):
-        raise CheckpointError("the pickle is damaged: a set holds something else than text and numbers")
+    if len(items) > limits.MAX_SET_ITEMS or not all(isinstance(item, (str, int)) for item in items):
+        raise CheckpointError("the pickle is damaged: a set holds something else than a few names")
     return set(items)
 
 
@@ -82,13 +87,12 @@ def _tensorflow_network(*_: Any) -> Instance:
     return Instance(Global("dnnlib.tflib.network", "Network"))
 
 
-ALLOWED: AllowList = {
+_ALLOWED: AllowList = {
     **TORCH_GLOBALS,
     **NUMPY_GLOBALS,
     ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent_object,
-    ("torch.storage", "_load_from_bytes"): load_storage_stream,
-    ("collections", "OrderedDict"): _ordered_dict,
-    ("dnnlib.util", "EasyDict"): _ordered_dict,
+    ("collections", "OrderedDict"): empty_dictionary,
+    ("dnnlib.util", "EasyDict"): empty_dictionary,
     ("builtins", "set"): _scalar_set,
     ("__builtin__", "set"): _scalar_set,
     # Only so that a TensorFlow pickle can be named as what it is.
@@ -99,9 +103,10 @@ ALLOWED: AllowList = {
 def read_nvidia_pickle(file: IO[bytes], size: int) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
     """Read a training snapshot: the specification, the generator's weights, and details.
 
-    Raises UnsafeCheckpointError where the pickle names anything outside `ALLOWED`, else CheckpointError.
+    Raises UnsafeCheckpointError where the pickle names anything outside the allow-list, else CheckpointError.
     """
-    value = load_pickle(BoundedReader(file, size), ALLOWED)
+    allowed: AllowList = {**_ALLOWED, ("torch.storage", "_load_from_bytes"): StorageStreams()}
+    value = load_pickle(BoundedReader(file, size), allowed)
     key, record = _find_generator(value)
     generator = _module(record, "", 0)
     synthesis, mapping = generator.child("synthesis"), generator.child("mapping")
@@ -116,7 +121,7 @@ def read_nvidia_pickle(file: IO[bytes], size: int) -> tuple[GeneratorSpec, dict[
         synthesis=_synthesis_spec(synthesis),
     )
     _check_agreement(generator, spec)
-    return spec, _weights(generator), {"network": key, "pickle protocol": _protocol(file)}
+    return spec, _weights(generator, spec), {"network": key, "pickle protocol": _protocol(file)}
 
 
 def _find_generator(value: Any) -> tuple[str, Instance]:
@@ -145,7 +150,9 @@ def _module(record: Any, path: str, depth: int) -> Module:
     if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
         raise CheckpointError(f"the pickle is damaged: {path or 'the generator'} is not a module")
     if meta.get("version") != PERSISTENCE_VERSION:
-        raise CheckpointError(f"the module record has version {meta.get('version')!r}, expected {PERSISTENCE_VERSION}")
+        raise CheckpointError(
+            f"the module record has version {shorten(meta.get('version'))}, expected {PERSISTENCE_VERSION}"
+        )
     state = meta["state"]
     module = Module(path, str(meta.get("class_name")), state)
     for group in ("_parameters", "_buffers"):
@@ -188,7 +195,7 @@ def _mapping_spec(generator: Module, mapping: Module) -> MappingSpec:
 def _synthesis_spec(synthesis: Module) -> StyleGAN2Spec:
     resolutions = synthesis.get("block_resolutions", list)
     if resolutions != [4 << index for index in range(len(resolutions))] or not resolutions:
-        raise CheckpointError(f"the synthesis network has blocks at {resolutions!r}, expected 4, 8, 16, ...")
+        raise CheckpointError(f"the synthesis network has blocks at {shorten(resolutions)}, expected 4, 8, 16, ...")
     blocks = [synthesis.child(f"b{resolution}") for resolution in resolutions]
     convs = [child for block in blocks for name, child in block.children.items() if name.startswith("conv")]
     for conv in convs:
@@ -218,7 +225,7 @@ def _require_lrelu(layer: Module) -> None:
 def _common(what: str, values: list[Value]) -> Value:
     """The value that all layers share."""
     if any(value != values[0] for value in values):
-        raise CheckpointError(f"the layers disagree on {what}: {values!r}; one value for all is supported")
+        raise CheckpointError(f"the layers disagree on {what}: {shorten(values)}; one value for all is supported")
     return values[0]
 
 
@@ -246,13 +253,15 @@ def _tensor(module: Module, name: str, dimensions: int) -> np.ndarray:
     return array
 
 
-def _weights(generator: Module) -> dict[str, np.ndarray]:
-    return {
-        f"{module.path}.{name}": np.array(array, dtype=np.float32, order="C")
+def _weights(generator: Module, spec: GeneratorSpec) -> dict[str, np.ndarray]:
+    views = {
+        f"{module.path}.{name}": array
         for module in generator.walk()
         for name, array in module.tensors.items()
         if name != "resample_filter"
     }
+    check_shapes(spec, views)  # before anything is copied
+    return {name: np.array(array, dtype=np.float32, order="C") for name, array in views.items()}
 
 
 def _check_agreement(generator: Module, spec: GeneratorSpec) -> None:

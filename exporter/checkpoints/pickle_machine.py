@@ -9,6 +9,7 @@ table ends the reading with its name.
 from __future__ import annotations
 
 import pickletools
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -40,6 +41,21 @@ class Instance:
 Rebuild = Callable[..., Any]
 AllowList = Mapping[tuple[str, str], Rebuild]
 """What each permitted global does when a pickle calls it. Functions take the pickle's arguments."""
+
+
+def empty_dictionary(*args: Any) -> dict[Any, Any]:
+    """What OrderedDict and its like are rebuilt as; their items follow as instructions of their own."""
+    if args:
+        raise CheckpointError("the pickle is damaged: a dictionary is made with arguments")
+    return {}
+
+
+def shorten(value: Any) -> str:
+    """A value for an error message, whatever it is, on one short line."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python refuses to print numbers of thousands of digits
+        return f"a {type(value).__name__} too large to print"
 
 
 class BoundedReader:

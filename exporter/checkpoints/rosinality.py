@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from exporter.checkpoints.detect import SUPPORTED
-from exporter.checkpoints.pickle_machine import AllowList, Global, Instance
+from exporter.checkpoints.pickle_machine import AllowList, Global, Instance, empty_dictionary
 from exporter.checkpoints.tensors import TORCH_GLOBALS
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, Generation, GeneratorSpec, MappingSpec, StyleGAN2Spec
@@ -26,17 +26,13 @@ NETWORK_KEYS = ("g_ema", "g")
 State = Mapping[str, np.ndarray]
 
 
-def _ordered_dict(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return dict(items)
-
-
 def _namespace(*_: Any) -> Instance:
     return Instance(Global("argparse", "Namespace"))
 
 
 ALLOWED: AllowList = {
     **TORCH_GLOBALS,
-    ("collections", "OrderedDict"): _ordered_dict,
+    ("collections", "OrderedDict"): empty_dictionary,
     ("argparse", "Namespace"): _namespace,
 }
 

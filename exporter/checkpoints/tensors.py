@@ -67,14 +67,25 @@ def rebuild_parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
-def load_storage_stream(data: Any) -> np.ndarray:
-    """`torch.storage._load_from_bytes`: a storage in torch.save's stream format, as the value of the stream."""
-    if not isinstance(data, bytes):
-        raise CheckpointError("the pickle is damaged: a storage is not made of bytes")
-    value = load_torch_stream(io.BytesIO(data), len(data), {})
-    if not isinstance(value, np.ndarray):
-        raise CheckpointError(f"the pickle is damaged: a storage holds a {type(value).__name__}")
-    return value
+class StorageStreams:
+    """`torch.storage._load_from_bytes` for one pickle: storages in torch.save's stream format.
+
+    Bytes that the pickle hands in again give the same storage, so that a short file can't ask for much memory.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[bytes, np.ndarray]] = {}
+
+    def __call__(self, data: Any) -> np.ndarray:
+        """The storage that `data` holds."""
+        if not isinstance(data, bytes):
+            raise CheckpointError("the pickle is damaged: a storage is not made of bytes")
+        if id(data) not in self._known:
+            value = load_torch_stream(io.BytesIO(data), len(data), {})
+            if not isinstance(value, np.ndarray):
+                raise CheckpointError(f"the pickle is damaged: a storage holds a {type(value).__name__}")
+            self._known[id(data)] = (data, value)  # holding `data` keeps its identity its own
+        return self._known[id(data)][1]
 
 
 def load_torch_stream(file: IO[bytes], size: int, allowed: AllowList) -> Any:
@@ -93,9 +104,12 @@ def load_torch_stream(file: IO[bytes], size: int, allowed: AllowList) -> Any:
     def persistent_load(identity: Any) -> np.ndarray:
         _, storage_type, key, _, count = parse_storage_identity(identity, extra=1)
         dtype = storage_dtype(storage_type)
-        if count * dtype.itemsize > size:
-            raise CheckpointError(f"a storage announces {count * dtype.itemsize:,} bytes in a file of {size:,}")
-        return storages.setdefault(key, np.zeros(count, dtype))
+        if key not in storages:
+            announced = count * dtype.itemsize + sum(storage.nbytes for storage in storages.values())
+            if announced > size:
+                raise CheckpointError(f"the storages announce {announced:,} bytes in a file of {size:,}")
+            storages[key] = np.zeros(count, dtype)
+        return storages[key]
 
     value = load_pickle(reader, {**allowed, **STORAGE_GLOBALS}, persistent_load)
     keys = load_pickle(reader, {})
