@@ -9,6 +9,7 @@ import numpy as np
 from runtime.backends import GraphRunner
 from runtime.bundle import GOLDEN, Bundle
 from runtime.errors import InputError
+from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.graphs import OpenGraphs
 from runtime.noise import noise_arrays
@@ -16,11 +17,17 @@ from runtime.parity import Comparison, Figures, to_pixels
 from runtime.spec import noise_name
 
 BATCHES = (1, 2, 3, 8)
-"""Batch sizes that a verification runs unless told otherwise: a batch that was baked or mixed up shows."""
+"""Batch sizes that show a batch that was baked or mixed up."""
 MAX_BATCH = 256
 
 
-def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int] = BATCHES) -> list[Figures]:
+def default_batches(resolution: int) -> tuple[int, ...]:
+    """Batch sizes to run unless told otherwise: large ones only where they fit a small device's memory."""
+    largest = max(2, default_batch(resolution))
+    return tuple(batch for batch in BATCHES if batch <= largest)
+
+
+def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
     """Figures of every float32 graph against the stored samples; `passed` says which are within tolerance."""
     golden = GoldenSamples.from_arrays(bundle.read_arrays(GOLDEN), str(bundle.path / GOLDEN))
     figures = []

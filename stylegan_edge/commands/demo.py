@@ -27,7 +27,7 @@ def command(output: Path) -> None:
     from runtime.graphs import OpenGraphs
     from runtime.images import contact_sheet, write_png
     from runtime.parity import all_passed
-    from runtime.verify import BATCHES, verify_golden
+    from runtime.verify import default_batches, verify_golden
     from stylegan_edge.display import print_figures, status
 
     checkpoint = load_checkpoint(demo_checkpoint())
@@ -37,9 +37,9 @@ def command(output: Path) -> None:
         bundle = export(checkpoint, bundle_path, pipeline=True, force=True)
     click.echo("2. Verify: stored samples, then 16 fresh ones against PyTorch")
     with status("Verifying"):
-        graphs = OpenGraphs.open(bundle)
-        figures = verify_golden(bundle, graphs, BATCHES)
-        figures += verify_reference(bundle, checkpoint, graphs, BATCHES, samples=16, seed=0)
+        graphs, batches = OpenGraphs.open(bundle), default_batches(bundle.spec.resolution)
+        figures = verify_golden(bundle, graphs, batches)
+        figures += verify_reference(bundle, checkpoint, graphs, batches, samples=16, seed=0)
     print_figures(figures)
     if not all_passed(figures):
         raise ParityError("the images differ from the reference's; the table says by how much")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     "--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference."
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
-@click.option("--batch", "batches", type=SeedList(), default="1,2,3,8", show_default=True, help="Batch sizes to run.")
+@click.option(
+    "--batch",
+    "batches",
+    type=SeedList(),
+    metavar="LIST",
+    help="Batch sizes to run [default: 1,2,3,8; above 256 px 1,2].",
+)
 @running_options
 @JSON
 def command(
@@ -35,7 +42,7 @@ def command(
     reference: Path | None,
     samples: int,
     seed: int,
-    batches: list[int],
+    batches: list[int] | None,
     backend: str,
     threads: int | None,
     as_json: bool,
@@ -45,15 +52,16 @@ def command(
     from runtime.backends import BackendName
     from runtime.graphs import OpenGraphs
     from runtime.parity import all_passed
-    from runtime.verify import verify_golden
+    from runtime.verify import default_batches, verify_golden
     from stylegan_edge.display import figures_document, print_figures, print_json, status
 
     opened = Bundle(bundle)
     graphs = OpenGraphs.open(opened, BackendName(backend), threads)
+    sizes = batches or default_batches(opened.spec.resolution)
     with status(f"Verifying {bundle}"):
-        figures = verify_golden(opened, graphs, batches)
+        figures = verify_golden(opened, graphs, sizes)
         if reference is not None:
-            figures += _against_reference(opened, graphs, reference, batches, samples, seed)
+            figures += _against_reference(opened, graphs, reference, sizes, samples, seed)
     passed = all_passed(figures)
     if as_json:
         print_json(
@@ -81,7 +89,7 @@ def command(
 
 
 def _against_reference(
-    bundle: Bundle, graphs: OpenGraphs, reference: Path, batches: list[int], samples: int, seed: int
+    bundle: Bundle, graphs: OpenGraphs, reference: Path, batches: Sequence[int], samples: int, seed: int
 ) -> list[Figures]:
     from runtime.extras import require
 
