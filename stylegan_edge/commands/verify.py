@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
-    "--batch",
-    "batches",
-    type=SeedList(),
-    metavar="LIST",
-    help="Batch sizes to run [default: 1,2,3,8; above 256 px 1,2].",
+    "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
 )
 @running_options
 @JSON
