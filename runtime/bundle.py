@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runtime.spec import GeneratorSpec, noise_name
 
 CONSTANTS = "constants.npz"
 GOLDEN = "golden.npz"
+Shape = tuple[int | None, ...]
 _AGAIN = "copy the bundle again, or export it again"
 
 
@@ -31,6 +33,9 @@ class Bundle:
         """
         self.path = Path(path)
         self.manifest = self._read_manifest()
+        for name in (CONSTANTS, GOLDEN):
+            if name not in self.manifest.files:
+                raise BundleError(f"{self.path / MANIFEST}: does not list {name}; {_AGAIN}")
         for name, info in self.manifest.files.items():
             self._check_file(name, info)
 
@@ -60,7 +65,10 @@ class Bundle:
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:
         """`w_avg` [w_dim] and the checkpoint's own noise, `noise_00` [H, W], ...; float32."""
-        return self.read_arrays(CONSTANTS)
+        spec = self.spec
+        shapes: dict[str, Shape] = {"w_avg": (spec.w_dim,)}
+        shapes |= {noise_name(index): shape for index, shape in enumerate(spec.noise_shapes)}
+        return self.read_arrays(CONSTANTS, shapes)
 
     @property
     def w_avg(self) -> np.ndarray:
@@ -72,8 +80,21 @@ class Bundle:
         """The checkpoint's own noise, float32 [H, W] a noisy layer."""
         return [self.constants[noise_name(index)] for index in range(len(self.spec.noise_shapes))]
 
-    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of one of the bundle's `.npz` files. Pickled objects in it are refused."""
+    def read_arrays(self, name: str, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+        """The arrays of one of the bundle's `.npz` files; None in a shape is any length.
+
+        Raises BundleError where one is missing or of another shape. Pickled objects are refused.
+        """
+        arrays = self._load_arrays(name)
+        for key, shape in shapes.items():
+            found = arrays[key].shape if key in arrays else None
+            if found is None or len(found) != len(shape) or any(n not in (None, m) for n, m in zip(shape, found)):
+                told = "no such array" if found is None else f"shape {list(found)}"
+                wanted = ", ".join("any" if size is None else str(size) for size in shape)
+                raise BundleError(f"{self.path / name}: {key} has {told}, expected [{wanted}]; {_AGAIN}")
+        return {key: arrays[key] for key in shapes}
+
+    def _load_arrays(self, name: str) -> dict[str, np.ndarray]:
         data = (self.path / name).read_bytes()
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:

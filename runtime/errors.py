@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+MAX_MESSAGE = 900
+"""Characters of a message: enough for a long path and what to do, and no more than a screen."""
+
 
 class StyleganEdgeError(Exception):
-    """Base of all errors of this project. The message is one line, fit to be shown as it is."""
+    """Base of all errors of this project. The message is one printable line of bounded length, whatever made it."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        printable = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+        super().__init__(printable if len(printable) <= MAX_MESSAGE else printable[:MAX_MESSAGE] + "...")
 
 
 class InputError(StyleganEdgeError):

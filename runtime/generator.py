@@ -14,7 +14,7 @@ from runtime.errors import InputError
 from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
-from runtime.noise import Noise, noise_arrays
+from runtime.noise import Noise, as_floats, check_whole, noise_arrays
 from runtime.spec import GeneratorSpec, noise_name
 
 OUTPUTS = ("image", "pixels")
@@ -106,7 +106,7 @@ class Generator:
     def truncate(self, w: Any, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
         """`w` [N, w_dim] -> `ws` [N, num_ws, w_dim], moved towards the mean on the first `cutoff` rows (None: all)."""
         psi = check_psi(psi)
-        rows = self.spec.num_ws if cutoff is None else cutoff
+        rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
         if not 0 <= rows <= self.spec.num_ws:
             raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
         values = _floats("w", w, (None, self.spec.w_dim))
@@ -139,9 +139,7 @@ class Generator:
         if output not in OUTPUTS:
             raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
         styles = _floats("ws", ws, (None, self.sources, self.spec.w_dim))
-        size = default_batch(self.spec.resolution) if batch is None else batch
-        if size < 1:
-            raise InputError(f"batch is {batch}, expected 1 or more")
+        size = self._batch(batch)
         maps = self._noise_inputs(noise, len(styles))
         parts = []
         for start in range(0, len(styles), size):
@@ -176,9 +174,7 @@ class Generator:
         per_image = self.seeds_per_image
         if not seeds or len(seeds) % per_image:
             raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
-        size = (default_batch(self.spec.resolution) if batch is None else batch) * per_image
-        if size < 1:
-            raise InputError(f"batch is {batch}, expected 1 or more")
+        size = self._batch(batch) * per_image
         for start in range(0, len(seeds), size):
             z = self.latents(seeds[start : start + size])
             c = None if classes is None else self.labels(classes, len(z))
@@ -202,6 +198,13 @@ class Generator:
             return w
         mean = self.bundle.w_avg
         return mean + np.float32(psi) * (w - mean)
+
+    def _batch(self, batch: int | None) -> int:
+        """How many images to run at once."""
+        size = default_batch(self.spec.resolution) if batch is None else check_whole("batch", batch)
+        if size < 1:
+            raise InputError(f"batch is {batch}, expected 1 or more")
+        return size
 
     def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
         mode = self.bundle.manifest.options.noise
@@ -238,10 +241,9 @@ def check_psi(psi: Any) -> float:
 def _floats(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
     """`value` as a finite, contiguous float32 array of `shape` (None: any length, at least 1)."""
     wanted = "[" + ", ".join("N" if size is None else str(size) for size in shape) + "]"
-    try:
-        array = np.ascontiguousarray(value, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is not an array of numbers, expected float32 {wanted}") from None
+    array = as_floats(value)
+    if array is None:
+        raise InputError(f"{name} is not an array of numbers, expected float32 {wanted}")
     fits = array.ndim == len(shape) and all(size in (None, length) for size, length in zip(shape, array.shape))
     if not fits or array.size == 0:
         raise InputError(f"{name} has shape {list(array.shape)}, expected {wanted}")

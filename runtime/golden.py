@@ -7,16 +7,19 @@ of a coarse grid of blocks, which cover every pixel. Everything is float32 as th
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from runtime.bundle import GOLDEN, Bundle, Shape
 from runtime.errors import BundleError
 from runtime.noise import Noise
 
 WHOLE_SIDE = 128
 """Images up to this side are stored whole."""
 TILE_SIDE = 64
+_NOISE = re.compile(r"^(const|none|\d{1,9})$")
 BLOCKS = 8
 """Blocks a side of the coarse grid."""
 
@@ -61,13 +64,38 @@ class GoldenSamples:
         return file.getvalue()
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], where: str) -> GoldenSamples:
-        """From the arrays of such a file. Raises BundleError where one is missing."""
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise BundleError(f"{where}: lacks the array {missing[0]!r}; export the bundle again")
-        return cls(**{name: arrays[name] for name in names})
+    def read(cls, bundle: Bundle) -> GoldenSamples:
+        """The samples of a bundle. Raises BundleError where they don't fit its specification."""
+        spec, sources = bundle.spec, len(bundle.manifest.options.sources)
+        tile = min(spec.resolution, TILE_SIDE) if spec.resolution > WHOLE_SIDE else spec.resolution
+        blocks = min(BLOCKS, spec.resolution)
+        shapes: dict[str, Shape] = {
+            "z": (None, spec.z_dim),
+            "c": (None, spec.c_dim),
+            "w": (None, spec.w_dim),
+            "styles": (None, sources, spec.w_dim),
+            "noise": (None,),
+            "psi": (None,),
+            "first": (None,),
+            "mixed": (None,),
+            "tiles": (None, len(tile_origins(spec.resolution)), spec.img_channels, tile, tile),
+            "blocks": (None, spec.img_channels, blocks, blocks),
+        }
+        samples = cls(**bundle.read_arrays(GOLDEN, shapes))
+        samples._check(str(bundle.path / GOLDEN), sources if not bundle.manifest.options.identity_mask else 1)
+        return samples
+
+    def _check(self, where: str, sources: int) -> None:
+        latents, images = len(self.z), len(self.styles)
+        same = all(
+            len(array) == images for array in (self.noise, self.psi, self.first, self.mixed, self.tiles, self.blocks)
+        )
+        if not (latents and images and same and len(self.c) == len(self.w) == latents):
+            raise BundleError(f"{where}: its arrays differ in length or are empty; export the bundle again")
+        if self.first.dtype.kind != "i" or self.first.min() < 0 or self.first.max() + sources > latents:
+            raise BundleError(f"{where}: its images begin outside its latents; export the bundle again")
+        if self.mixed.dtype.kind != "b" or not all(_NOISE.match(str(text)) for text in self.noise):
+            raise BundleError(f"{where}: its noise is not const, none or a seed; export the bundle again")
 
 
 def tile_origins(side: int) -> list[tuple[int, int]]:

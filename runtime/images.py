@@ -68,6 +68,9 @@ def open_image_folder(folder: Path, names: Sequence[str], overwrite: bool = Fals
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, expected a folder to write pictures into")
+    blocked = [name for name in names if (folder / name).is_dir()]
+    if blocked:
+        raise OutputError(f"{folder / blocked[0]}: is a folder where a picture belongs; choose another folder")
     taken = [name for name in names if (folder / name).exists()]
     if taken and not overwrite:
         raise OutputError(f"{folder / taken[0]}: exists already; choose another folder, or pass --force to replace it")

@@ -18,7 +18,7 @@ MAX_SOURCES = 64
 
 SYNTAX = "expected terms like 'A:0-6,B:7-13' or blends like 'A*0.3+B*0.7:4-9', covering every row once"
 
-_TERM = re.compile(r"^(?P<blend>[^:]+):(?P<first>\d+)(?:-(?P<last>\d+))?$")
+_TERM = re.compile(r"^(?P<blend>[^:]+):(?P<first>\d{1,6})(?:-(?P<last>\d{1,6}))?$")
 _SOURCE = re.compile(r"^(?:(?P<before>[0-9.eE-]+)\*)?(?P<name>[A-Za-z_]\w*)(?:\*(?P<after>[0-9.eE-]+))?$")
 
 

@@ -34,7 +34,8 @@ def resolve_noise(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray
         return seeded_noise(spec, int(noise))
     elif isinstance(noise, Sequence):
         return _explicit_noise(spec, noise)
-    raise InputError(f"noise is {noise!r}, expected 'const', 'none', an int seed, or a list of arrays")
+    found = repr(noise) if isinstance(noise, (str, float, bool)) else f"a {type(noise).__name__}"
+    raise InputError(f"noise is {found}, expected 'const', 'none', an int seed, or a list of arrays")
 
 
 def noise_arrays(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray] | None) -> list[np.ndarray]:
@@ -50,9 +51,28 @@ def seeded_noise(spec: GeneratorSpec, seed: int) -> list[np.ndarray]:
     return [random.randn(1, 1, *shape).astype(np.float32) for shape in spec.noise_shapes]
 
 
+def as_floats(value: Any) -> np.ndarray | None:
+    """`value` as a contiguous float32 array, values beyond float32 as infinity; None where it holds no real numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            return None
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(array, dtype=np.float32)
+    except (TypeError, ValueError):
+        return None
+
+
+def check_whole(what: str, value: Any) -> int:
+    """`value` as an int. Raises InputError where it is no whole number."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    raise InputError(f"{what} is {value!r}, expected a whole number")
+
+
 def check_seed(seed: int) -> None:
     """Raise InputError where NumPy's RandomState would not take `seed`."""
-    if not 0 <= seed <= MAX_SEED:
+    if not 0 <= check_whole("seed", seed) <= MAX_SEED:
         raise InputError(f"seed {seed} is out of range, expected 0 to {MAX_SEED}")
 
 
@@ -62,8 +82,10 @@ def _explicit_noise(spec: GeneratorSpec, arrays: Sequence[Any]) -> list[np.ndarr
         raise InputError(f"{len(arrays)} noise arrays given, expected {len(shapes)}: one a noisy layer")
     resolved = []
     for index, (array, (height, width)) in enumerate(zip(arrays, shapes)):
-        values = np.asarray(array, np.float32)
-        if values.ndim != 4 or values.shape[1:] != (1, height, width):
+        values = as_floats(array)
+        if values is None:
+            raise InputError(f"noise array {index} is not an array of numbers, expected [N or 1, 1, {height}, {width}]")
+        if values.ndim != 4 or values.shape[1:] != (1, height, width) or not len(values):
             raise InputError(
                 f"noise array {index} has shape {list(values.shape)}, expected [N or 1, 1, {height}, {width}]"
             )

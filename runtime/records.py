@@ -84,7 +84,10 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise BundleError(f"{where}: found a huge number, expected float") from None
     right = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
     _require(right, value, hint.__name__, where)
     return value
@@ -96,5 +99,7 @@ def _require(condition: bool, value: Any, expected: str, where: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+    if isinstance(value, int) and abs(value) >= 10**15:  # Python refuses to print thousands of digits
+        return "a huge number"
+    text = repr(value) if isinstance(value, (str, int, float, type(None))) else ""
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}".strip()

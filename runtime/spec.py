@@ -13,6 +13,8 @@ from runtime.records import from_plain, to_plain
 
 MAX_RESOLUTION = 4096
 """Largest side of an image in pixels: four times what any published StyleGAN has; above it a file is not believed."""
+MAX_BLOCKS = 11
+"""Blocks of a synthesis network: one a resolution, from 4 to MAX_RESOLUTION."""
 MAX_WIDTH = 16384
 """Largest latent, label or feature width that a specification may claim; published networks stay below 2048."""
 MAX_MAPPING_LAYERS = 64
@@ -105,9 +107,7 @@ class StyleGAN2Spec:
     scaled_demodulation: bool
 
     def __post_init__(self) -> None:
-        if not self.channels:
-            raise BundleError("the synthesis network has no block; expected one per resolution from 4 up")
-        _check_range("resolution", self.resolution, 4, MAX_RESOLUTION)
+        _check_range("synthesis blocks", len(self.channels), 1, MAX_BLOCKS)
         for width in self.channels:
             _check_range("channels", width, 1, MAX_WIDTH)
         _check_range("resampling filter taps", len(self.resample_filter), 2, MAX_FILTER_TAPS)
@@ -168,7 +168,7 @@ class GeneratorSpec:
     def __post_init__(self) -> None:
         # Pillow and the official scripts know grey, RGB and RGBA.
         if self.img_channels not in (1, 3, 4):
-            raise BundleError(f"the generator makes {self.img_channels} image channels, expected 1, 3 or 4")
+            raise BundleError(f"the generator makes {_number(self.img_channels)} image channels, expected 1, 3 or 4")
 
     @property
     def resolution(self) -> int:
@@ -230,14 +230,22 @@ class GeneratorSpec:
         return from_plain(cls, data, where)
 
 
+_HUGE = 10**15
+"""Python refuses to print numbers of thousands of digits, and nobody wants to read them."""
+
+
 def noise_name(index: int) -> str:
     """Name of a noise input, in graphs and in `constants.npz`."""
     return f"noise_{index:02d}"
 
 
+def _number(value: int) -> str:
+    return str(value) if abs(value) < _HUGE else "a huge number"
+
+
 def _check_range(what: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise BundleError(f"{what} is {value}, expected {low} to {high}")
+        raise BundleError(f"{what} is {_number(value)}, expected {low} to {high}")
 
 
 def _check_finite(what: str, value: float) -> None:

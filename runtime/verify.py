@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from runtime.backends import GraphRunner
-from runtime.bundle import GOLDEN, Bundle
+from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
@@ -29,7 +29,7 @@ def default_batches(resolution: int) -> tuple[int, ...]:
 
 def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
     """Figures of every float32 graph against the stored samples; `passed` says which are within tolerance."""
-    golden = GoldenSamples.from_arrays(bundle.read_arrays(GOLDEN), str(bundle.path / GOLDEN))
+    golden = GoldenSamples.read(bundle)
     figures = []
     for batch in check_batches(batches):
         figures.append(_mapping(golden, graphs.mapping, batch))

@@ -12,6 +12,8 @@ from runtime.errors import InputError, OutputError
 from runtime.extras import require
 from runtime.output import explain_os_errors, staging_folder
 
+MAX_FPS = 240
+"""Frames a second: no screen shows more."""
 SUFFIXES = (".mp4", ".webm", ".gif")
 
 
@@ -30,8 +32,10 @@ def style_path(keys: np.ndarray, frames: int) -> np.ndarray:
     return ((1 - ease) * keys[left] + ease * keys[right]).astype(np.float32)
 
 
-def check_video_name(path: Path, overwrite: bool) -> None:
-    """Raise OutputError or InputError where a film of this name could not be written."""
+def check_video(path: Path, fps: float, overwrite: bool) -> None:
+    """Raise OutputError or InputError where a film of this name and speed could not be written."""
+    if not 0 < fps <= MAX_FPS:
+        raise InputError(f"fps is {fps}, expected more than 0 and at most {MAX_FPS}")
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: the ending {path.suffix!r} is unknown, expected one of {', '.join(SUFFIXES)}")
     if path.exists() and not overwrite:
@@ -40,7 +44,7 @@ def check_video_name(path: Path, overwrite: bool) -> None:
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, overwrite: bool = False) -> None:
     """Write uint8 frames [H, W, C] as a film, through a temporary file."""
-    check_video_name(path, overwrite)
+    check_video(path, fps, overwrite)
     imageio = require("imageio.v2")
     if path.suffix.lower() != ".gif":
         require("imageio_ffmpeg")

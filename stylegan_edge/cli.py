@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import click
 
-from runtime.errors import ParityError, StyleganEdgeError
+from runtime.errors import MAX_MESSAGE, ParityError, StyleganEdgeError
 
 EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 TRACEBACK_VARIABLE = "STYLEGAN_EDGE_TRACEBACK"
 """Set it to see where an error comes from."""
@@ -31,6 +32,10 @@ COMMANDS = {
     "verify": "Check that a bundle's images are the right ones.",
 }
 """Each lives in the module of its name under `stylegan_edge.commands`, as `command`."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: unwind, so that what was begun is removed."""
 
 
 class LazyGroup(click.Group):
@@ -64,6 +69,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -73,30 +79,40 @@ def run(arguments: list[str]) -> int:
         result = cli.main(arguments, prog_name="stylegan-edge", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        return _fail(_usage_line(error), EXIT_BAD_INPUT)
-    except ParityError as error:
-        return _fail(str(error), EXIT_CHECK_FAILED)
-    except StyleganEdgeError as error:
-        return _fail(str(error), EXIT_BAD_INPUT)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_BAD_INPUT
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BAD_INPUT
-    except MemoryError:
-        return _fail("not enough memory; a smaller --batch needs less", EXIT_BAD_INPUT)
-    except ModuleNotFoundError as error:
-        return _fail(
-            f"{error.name} is not installed; install stylegan-edge again with the extra it needs", EXIT_BAD_INPUT
-        )
-    except Exception as error:  # a defect of ours: still one line, never a traceback
-        return _fail(
-            f"unexpected {type(error).__name__}: {error} (a defect of stylegan-edge: please report it with what "
-            f"{TRACEBACK_VARIABLE}=1 prints)",
-            EXIT_BAD_INPUT,
-        )
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        return _report(error)
     return result if isinstance(result, int) else 0
+
+
+def _report(error: BaseException) -> int:
+    """Say in one line what went wrong, and return the exit code that it has."""
+    if isinstance(error, Terminated):
+        return _fail("terminated; nothing was left behind", EXIT_TERMINATED)
+    if isinstance(error, (click.exceptions.Abort, KeyboardInterrupt)):
+        return _fail("interrupted; nothing was left behind", EXIT_INTERRUPTED)
+    if isinstance(error, click.ClickException):
+        return _fail(_usage_line(error), EXIT_BAD_INPUT)
+    if isinstance(error, StyleganEdgeError):
+        return _fail(str(error), EXIT_CHECK_FAILED if isinstance(error, ParityError) else EXIT_BAD_INPUT)
+    if isinstance(error, MemoryError):
+        return _fail("not enough memory; a smaller --batch needs less", EXIT_BAD_INPUT)
+    if isinstance(error, ModuleNotFoundError):
+        return _fail(f"{error.name} is not installed: install stylegan-edge with the extra it needs", EXIT_BAD_INPUT)
+    return _fail(  # a defect of ours: still one line, never a traceback
+        f"unexpected {type(error).__name__}: {error} (a defect of stylegan-edge: please report it with what "
+        f"{TRACEBACK_VARIABLE}=1 prints)",
+        EXIT_BAD_INPUT,
+    )
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -108,5 +124,6 @@ def _usage_line(error: click.ClickException) -> str:
 def _fail(message: str, code: int) -> int:
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exc()
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    line = " ".join(message.split())
+    click.echo("Error: " + (line if len(line) <= MAX_MESSAGE else line[:MAX_MESSAGE] + "..."), err=True)
     return code

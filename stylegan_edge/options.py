@@ -13,6 +13,10 @@ from runtime.errors import InputError
 Command = Callable[..., Any]
 
 
+MAX_SEED_DIGITS = 10
+"""Digits of the largest seed, 2**32 - 1."""
+
+
 class SeedList(click.ParamType):
     """`0-7,42` -> a list of ints."""
 
@@ -54,8 +58,8 @@ class NoiseOption(click.ParamType):
         """Parse."""
         if isinstance(value, int) or value in ("const", "none"):
             return value
-        if not str(value).isdigit():
-            self.fail(f"{value!r} is not const, none or a seed", param, ctx)
+        if not str(value).isdecimal() or len(str(value)) > MAX_SEED_DIGITS:
+            self.fail(f"{str(value)[:40]!r} is not const, none or a seed", param, ctx)
         return int(value)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from exporter.checkpoints.shown import shown
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, GeneratorSpec, LayerKind, MappingSpec
 
@@ -31,7 +32,13 @@ def check_shapes(spec: GeneratorSpec, weights: Mapping[str, np.ndarray]) -> None
             raise CheckpointError(f"the tensor {name} has shape {found}, expected {list(shape)}")
     for name in weights:
         if name not in expected:
-            raise CheckpointError(f"the checkpoint has a tensor {name} that a network of this specification lacks")
+            raise CheckpointError(f"the checkpoint has a tensor {shown(name)} that no such network has")
+
+
+def to_float32(array: np.ndarray) -> np.ndarray:
+    """A contiguous float32 copy. Values beyond float32 become infinite, which a checkpoint then refuses."""
+    with np.errstate(over="ignore"):
+        return np.array(array, dtype=np.float32, order="C")
 
 
 def _mapping_shapes(mapping: MappingSpec) -> dict[str, Shape]:

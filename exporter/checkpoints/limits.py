@@ -18,6 +18,9 @@ MAX_SET_ITEMS = 1024
 MAX_LINE_BYTES = 1024
 """Length of a text argument (only a GLOBAL's module and name are ever read as lines)."""
 
+MAX_ATTRIBUTE = 1e30
+"""Absolute value of a module's numeric attributes. Gains, clamps and multipliers stay below 1000."""
+
 MAX_MODULE_DEPTH = 16
 """Nesting of network modules. Official files nest 5 deep."""
 

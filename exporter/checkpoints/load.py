@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import IO
 
@@ -38,15 +39,20 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _open(path: Path) -> IO[bytes]:
-    if path.is_dir():
-        raise CheckpointError(f"is a directory, expected a checkpoint file; {SUPPORTED}")
     try:
-        size = path.stat().st_size
+        if path.is_dir():
+            raise CheckpointError(f"is a directory, expected a checkpoint file; {SUPPORTED}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError("is not a regular file, expected a checkpoint file")
+        size = status.st_size
         if size > limits.MAX_FILE_BYTES:
             raise CheckpointError(f"the file has {size:,} bytes, over the limit of {limits.MAX_FILE_BYTES:,}")
         return path.open("rb")
     except OSError as error:
         raise CheckpointError(f"can't be read ({error.strerror}); expected a checkpoint file") from None
+    except ValueError:  # a null character
+        raise CheckpointError("is not a file name, expected a checkpoint file") from None
 
 
 def _load(path: Path, file: IO[bytes], size: int) -> Checkpoint:
@@ -57,8 +63,9 @@ def _load(path: Path, file: IO[bytes], size: int) -> Checkpoint:
         source, contents = _read(container, path, file, size, head)
     except BundleError as error:  # the specification's own bounds
         raise CheckpointError(str(error)) from None
-    except (ValueError, OverflowError):  # a number too large to compute with, or even to print
-        raise CheckpointError("the checkpoint holds numbers that make no sense: it is damaged") from None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        # The last resort: what a damaged file holds fits no rule above, such as a number too large to compute with.
+        raise CheckpointError("the checkpoint holds values that make no sense: it is damaged") from None
     spec, weights, details = contents
     file.seek(0)
     return Checkpoint(spec, weights, source, path.name, sha256_of(file), details)

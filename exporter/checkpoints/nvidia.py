@@ -1,20 +1,20 @@
 """NVIDIA's PyTorch pickles: StyleGAN2-ADA, and the StyleGAN2 class of the StyleGAN3 code.
 
-A pickled network is a tree of `_reconstruct_persistent_obj(meta)` records, each with the state of one module. The state
-holds every hyper-parameter as an attribute, so that the source text that the file embeds is never needed.
+A module's state holds every hyper-parameter as an attribute, so that the source text that the file embeds is never
+needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from exporter.checkpoints import limits
 from exporter.checkpoints.detect import SUPPORTED
-from exporter.checkpoints.layout import check_shapes
+from exporter.checkpoints.filters import shared_taps
+from exporter.checkpoints.layout import check_shapes, to_float32
+from exporter.checkpoints.module_tree import Module, module_tree, rebuild_module
 from exporter.checkpoints.pickle_machine import (
     AllowList,
     BoundedReader,
@@ -22,59 +22,27 @@ from exporter.checkpoints.pickle_machine import (
     Instance,
     empty_dictionary,
     load_pickle,
-    shorten,
 )
-from exporter.checkpoints.tensors import NUMPY_GLOBALS, TORCH_GLOBALS, StorageStreams, as_array
+from exporter.checkpoints.shown import quoted, shown
+from exporter.checkpoints.tensors import NUMPY_GLOBALS, TORCH_GLOBALS, StorageStreams
 from runtime.errors import CheckpointError
-from runtime.spec import Architecture, Generation, GeneratorSpec, MappingSpec, StyleGAN2Spec
-
-PERSISTENCE_VERSION = 6
-"""The one version of the module record that NVIDIA's repositories have published."""
-SEPARABLE_TOLERANCE = 1e-6
-"""How far a stored two-dimensional filter may be from the outer product of its taps: float32 rounding."""
+from runtime.spec import (
+    MAX_BLOCKS,
+    MAX_MAPPING_LAYERS,
+    Architecture,
+    Generation,
+    GeneratorSpec,
+    MappingSpec,
+    StyleGAN2Spec,
+)
 
 NETWORK_KEYS = ("G_ema", "G")
 """Where a training snapshot keeps its generator, best first: the averaged weights are the ones that people mean."""
 
+MAX_KEYS_SHOWN = 8
+"""Keys that a message lists of a file that holds no generator."""
+
 Value = TypeVar("Value")
-
-
-@dataclass
-class Module:
-    """One module of the pickled tree: its class, attributes, tensors and children."""
-
-    path: str
-    class_name: str
-    attributes: dict[str, Any]
-    tensors: dict[str, np.ndarray] = field(default_factory=dict)
-    children: dict[str, Module] = field(default_factory=dict)
-
-    def get(self, name: str, kind: type[Value] | tuple[type[Value], ...]) -> Value:
-        """An attribute of a known type. Raises CheckpointError where it is missing or of another type."""
-        value = self.attributes.get(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise CheckpointError(
-                f"the module {self.path or 'generator'} has {name} = {value!r}, which is not understood"
-            )
-        return value
-
-    def child(self, name: str) -> Module:
-        """A child module. Raises CheckpointError where it is missing."""
-        if name not in self.children:
-            raise CheckpointError(f"the module {self.path or 'generator'} ({self.class_name}) has no part {name!r}")
-        return self.children[name]
-
-    def walk(self) -> Iterator[Module]:
-        """This module and everything below it."""
-        yield self
-        for child in self.children.values():
-            yield from child.walk()
-
-
-def _persistent_object(meta: Any, *_: Any) -> Instance:
-    if not isinstance(meta, dict):
-        raise CheckpointError("the pickle is damaged: a module has no record")
-    return Instance(Global("torch_utils.persistence", "_reconstruct_persistent_obj"), state=meta)
 
 
 def _scalar_set(items: Any = (), *_: Any) -> set[Any]:
@@ -90,7 +58,7 @@ def _tensorflow_network(*_: Any) -> Instance:
 _ALLOWED: AllowList = {
     **TORCH_GLOBALS,
     **NUMPY_GLOBALS,
-    ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent_object,
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): rebuild_module,
     ("collections", "OrderedDict"): empty_dictionary,
     ("dnnlib.util", "EasyDict"): empty_dictionary,
     ("builtins", "set"): _scalar_set,
@@ -108,7 +76,7 @@ def read_nvidia_pickle(file: IO[bytes], size: int) -> tuple[GeneratorSpec, dict[
     allowed: AllowList = {**_ALLOWED, ("torch.storage", "_load_from_bytes"): StorageStreams()}
     value = load_pickle(BoundedReader(file, size), allowed)
     key, record = _find_generator(value)
-    generator = _module(record, "", 0)
+    generator = module_tree(record)
     synthesis, mapping = generator.child("synthesis"), generator.child("mapping")
     if "layer_names" in synthesis.attributes:
         raise CheckpointError(f"the file holds a StyleGAN3 generator, which is not supported yet; {SUPPORTED}")
@@ -135,49 +103,19 @@ def _find_generator(value: Any) -> tuple[str, Instance]:
         record = value.get(key)
         if isinstance(record, Instance) and isinstance(record.state, dict):
             return key, record
-    found = ", ".join(repr(str(key)) for key in value) or "nothing"
-    raise CheckpointError(f"the pickle has no generator: it holds {found[:200]}, expected 'G_ema'; {SUPPORTED}")
+    found = ", ".join(quoted(key) for key in list(value)[:MAX_KEYS_SHOWN]) or "nothing"
+    raise CheckpointError(f"the pickle has no generator: it holds {found}, expected 'G_ema'; {SUPPORTED}")
 
 
 def _is_tensorflow(value: Any) -> bool:
     return isinstance(value, Instance) and value.type == Global("dnnlib.tflib.network", "Network")
 
 
-def _module(record: Any, path: str, depth: int) -> Module:
-    if depth > limits.MAX_MODULE_DEPTH:
-        raise CheckpointError(f"the network's modules nest over {limits.MAX_MODULE_DEPTH} deep")
-    meta = record.state if isinstance(record, Instance) else None
-    if not isinstance(meta, dict) or not isinstance(meta.get("state"), dict):
-        raise CheckpointError(f"the pickle is damaged: {path or 'the generator'} is not a module")
-    if meta.get("version") != PERSISTENCE_VERSION:
-        raise CheckpointError(
-            f"the module record has version {shorten(meta.get('version'))}, expected {PERSISTENCE_VERSION}"
-        )
-    state = meta["state"]
-    module = Module(path, str(meta.get("class_name")), state)
-    for group in ("_parameters", "_buffers"):
-        for name, value in _group(state, group).items():
-            array = as_array(value)
-            if array is not None:
-                module.tensors[name] = array
-    for name, value in _group(state, "_modules").items():
-        if value is not None:
-            module.children[name] = _module(value, f"{path}.{name}".lstrip("."), depth + 1)
-    return module
-
-
-def _group(state: dict[str, Any], name: str) -> dict[str, Any]:
-    group = state.get(name)
-    if not isinstance(group, dict):
-        raise CheckpointError(f"the pickle is damaged: a module has no {name}")
-    return {str(key): value for key, value in group.items()}
-
-
 def _mapping_spec(generator: Module, mapping: Module) -> MappingSpec:
     count = mapping.get("num_layers", int)
-    layers = [mapping.child(f"fc{index}") for index in range(min(count, len(mapping.children)))]
-    if not layers:
-        raise CheckpointError("the mapping network has no layer, which is not supported")
+    if not 1 <= count <= MAX_MAPPING_LAYERS:
+        raise CheckpointError(f"the mapping network has {shown(count)} layers, expected 1 to {MAX_MAPPING_LAYERS}")
+    layers = [mapping.child(f"fc{index}") for index in range(count)]
     for layer in layers:
         _require_lrelu(layer)
     embed = mapping.children.get("embed")
@@ -185,17 +123,18 @@ def _mapping_spec(generator: Module, mapping: Module) -> MappingSpec:
         z_dim=generator.get("z_dim", int),
         w_dim=generator.get("w_dim", int),
         c_dim=generator.get("c_dim", int),
-        features=tuple(_tensor(layer, "weight", 2).shape[0] for layer in layers),
-        embed_features=_tensor(embed, "weight", 2).shape[0] if embed else 0,
+        features=tuple(layer.tensor("weight", 2).shape[0] for layer in layers),
+        embed_features=embed.tensor("weight", 2).shape[0] if embed else 0,
         # A fully connected layer's bias gain is its learning-rate multiplier.
-        lr_multiplier=_common("bias_gain", [float(layer.get("bias_gain", (int, float))) for layer in layers]),
+        lr_multiplier=_common("bias_gain", [layer.number("bias_gain") for layer in layers]),
     )
 
 
 def _synthesis_spec(synthesis: Module) -> StyleGAN2Spec:
     resolutions = synthesis.get("block_resolutions", list)
-    if resolutions != [4 << index for index in range(len(resolutions))] or not resolutions:
-        raise CheckpointError(f"the synthesis network has blocks at {shorten(resolutions)}, expected 4, 8, 16, ...")
+    if not 1 <= len(resolutions) <= MAX_BLOCKS or resolutions != [4 << index for index in range(len(resolutions))]:
+        found = ", ".join(shown(item) for item in resolutions[:MAX_BLOCKS]) or "no resolution"
+        raise CheckpointError(f"the synthesis network has blocks at {found}, expected 4, 8, 16, ...")
     blocks = [synthesis.child(f"b{resolution}") for resolution in resolutions]
     convs = [child for block in blocks for name, child in block.children.items() if name.startswith("conv")]
     for conv in convs:
@@ -203,54 +142,38 @@ def _synthesis_spec(synthesis: Module) -> StyleGAN2Spec:
     architecture = _common("architecture", [block.get("architecture", str) for block in blocks])
     if architecture not in [known.value for known in Architecture]:
         raise CheckpointError(
-            f"the synthesis network has the architecture {architecture!r}, expected skip, orig or resnet"
+            f"the synthesis network has the architecture {quoted(architecture)}, expected skip, orig or resnet"
         )
-    clamp = _common("conv_clamp", [conv.attributes.get("conv_clamp") for conv in convs])
     return StyleGAN2Spec(
         architecture=Architecture(architecture),
-        channels=tuple(_tensor(block.child("conv1"), "weight", 4).shape[0] for block in blocks),
-        resample_filter=_resample_filter(synthesis),
-        conv_clamp=None if clamp is None else float(clamp),
+        channels=tuple(block.child("conv1").tensor("weight", 4).shape[0] for block in blocks),
+        resample_filter=shared_taps(
+            [module.tensors["resample_filter"] for module in synthesis.walk() if "resample_filter" in module.tensors]
+        ),
+        conv_clamp=_common("conv_clamp", [_clamp(conv) for conv in convs]),
         use_noise=_common("use_noise", [conv.get("use_noise", bool) for conv in convs]),
         scaled_demodulation=False,
     )
 
 
+def _clamp(conv: Module) -> float | None:
+    return None if conv.attributes.get("conv_clamp") is None else conv.number("conv_clamp")
+
+
 def _require_lrelu(layer: Module) -> None:
     activation = layer.get("activation", str)
     if activation != "lrelu":
-        raise CheckpointError(f"{layer.path} uses the activation {activation!r}; only 'lrelu' is supported")
+        raise CheckpointError(f"{layer} uses the activation {quoted(activation)}; only 'lrelu' is supported")
 
 
 def _common(what: str, values: list[Value]) -> Value:
     """The value that all layers share."""
+    if not values:
+        raise CheckpointError(f"the network has no layer that would say its {what}")
     if any(value != values[0] for value in values):
-        raise CheckpointError(f"the layers disagree on {what}: {shorten(values)}; one value for all is supported")
+        found = " and ".join(dict.fromkeys(shown(value) for value in values))
+        raise CheckpointError(f"the layers disagree on {what}: {found}; one value for all is supported")
     return values[0]
-
-
-def _resample_filter(synthesis: Module) -> tuple[float, ...]:
-    """One-dimensional taps, sum 1, of the filter that all layers share (stored as their outer product when short)."""
-    stored = [
-        module.tensors["resample_filter"].astype(np.float64)
-        for module in synthesis.walk()
-        if "resample_filter" in module.tensors
-    ]
-    if not stored or any(kernel.shape != stored[0].shape or (kernel != stored[0]).any() for kernel in stored):
-        raise CheckpointError("the layers' resampling filters are missing or differ; one filter for all is supported")
-    kernel = stored[0]
-    taps = kernel if kernel.ndim == 1 else kernel.sum(axis=-1)
-    outer = np.outer(taps, taps)
-    if kernel.ndim == 2 and (outer.shape != kernel.shape or np.abs(outer - kernel).max() > SEPARABLE_TOLERANCE):
-        raise CheckpointError("the resampling filter is not separable, which is not supported")
-    return tuple(float(tap) for tap in np.atleast_1d(taps))
-
-
-def _tensor(module: Module, name: str, dimensions: int) -> np.ndarray:
-    array = module.tensors.get(name)
-    if array is None or array.ndim != dimensions:
-        raise CheckpointError(f"{module.path} has no {dimensions}-dimensional tensor {name!r}")
-    return array
 
 
 def _weights(generator: Module, spec: GeneratorSpec) -> dict[str, np.ndarray]:
@@ -261,14 +184,14 @@ def _weights(generator: Module, spec: GeneratorSpec) -> dict[str, np.ndarray]:
         if name != "resample_filter"
     }
     check_shapes(spec, views)  # before anything is copied
-    return {name: np.array(array, dtype=np.float32, order="C") for name, array in views.items()}
+    return {name: to_float32(array) for name, array in views.items()}
 
 
 def _check_agreement(generator: Module, spec: GeneratorSpec) -> None:
     for name in ("img_resolution", "num_ws"):
         claimed, derived = generator.get(name, int), getattr(spec, name.replace("img_", ""))
         if claimed != derived:
-            raise CheckpointError(f"the generator says {name} = {claimed}, but its layers say {derived}")
+            raise CheckpointError(f"the generator says {name} = {shown(claimed)}, but its layers say {derived}")
 
 
 def _protocol(file: IO[bytes]) -> str:

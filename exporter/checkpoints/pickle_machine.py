@@ -9,12 +9,12 @@ table ends the reading with its name.
 from __future__ import annotations
 
 import pickletools
-import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from exporter.checkpoints import limits
+from exporter.checkpoints.shown import shown
 from runtime.errors import CheckpointError, UnsafeCheckpointError
 
 
@@ -48,14 +48,6 @@ def empty_dictionary(*args: Any) -> dict[Any, Any]:
     if args:
         raise CheckpointError("the pickle is damaged: a dictionary is made with arguments")
     return {}
-
-
-def shorten(value: Any) -> str:
-    """A value for an error message, whatever it is, on one short line."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # Python refuses to print numbers of thousands of digits
-        return f"a {type(value).__name__} too large to print"
 
 
 class BoundedReader:
@@ -118,7 +110,7 @@ def load_pickle(reader: BoundedReader, allowed: AllowList, persistent_load: Call
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return shown(" ".join(str(error).split())) or type(error).__name__
 
 
 @dataclass
@@ -197,8 +189,8 @@ class _Machine:
     def resolve(self, module: str, name: str) -> None:
         if (module, name) not in self.allowed:
             raise UnsafeCheckpointError(
-                f"the checkpoint refers to {module}.{name}, which no supported format contains; it was not run. "
-                "Only load it where you trust its author, with the code that wrote it"
+                f"the checkpoint refers to {shown(module)}.{shown(name)}, which no supported format contains; "
+                "it was not run. Only load it where you trust its author, with the code that wrote it"
             )
         self.push(Global(module, name))
 

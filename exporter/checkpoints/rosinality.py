@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from exporter.checkpoints.detect import SUPPORTED
+from exporter.checkpoints.filters import shared_taps
+from exporter.checkpoints.layout import to_float32
 from exporter.checkpoints.pickle_machine import AllowList, Global, Instance, empty_dictionary
+from exporter.checkpoints.shown import quoted
 from exporter.checkpoints.tensors import TORCH_GLOBALS
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, Generation, GeneratorSpec, MappingSpec, StyleGAN2Spec
@@ -18,10 +21,11 @@ LR_MULTIPLIER = 0.01
 """Learning-rate multiplier of the mapping network: a default of the code that no file records."""
 FILTER_GAIN = 4.0
 """Stored blur and up-sampling kernels sum to the square of the up-sampling factor."""
-SEPARABLE_TOLERANCE = 1e-6
-"""How far a stored kernel may be from the outer product of its taps: float32 rounding."""
 NETWORK_KEYS = ("g_ema", "g")
 """Where a training file keeps its generator, best first: the averaged weights are the ones that people mean."""
+
+MAX_KEYS_SHOWN = 8
+"""Keys that a message lists of a file that holds no generator."""
 
 State = Mapping[str, np.ndarray]
 
@@ -44,7 +48,7 @@ def read_rosinality(value: Any) -> tuple[GeneratorSpec, dict[str, np.ndarray], d
     weights = dict(_mapping_weights(state)) | _synthesis_weights(state, spec)
     mean = value.get("latent_avg") if isinstance(value, dict) else None
     if isinstance(mean, np.ndarray):
-        weights["mapping.w_avg"] = _float32(mean.reshape(-1))
+        weights["mapping.w_avg"] = to_float32(mean.reshape(-1))
     return spec, weights, {"network": key}
 
 
@@ -61,8 +65,8 @@ def _find_generator(value: Any) -> tuple[str, State]:
         return "state dict", _arrays(value)
     if "g_running" in value or any(str(key).startswith("generator.progression") for key in value):
         raise CheckpointError(f"the file is a rosinality StyleGAN (1) checkpoint, not supported yet; {SUPPORTED}")
-    found = ", ".join(repr(str(key)) for key in value) or "nothing"
-    raise CheckpointError(f"the file has no generator: it holds {found[:200]}, expected 'g_ema'; {SUPPORTED}")
+    found = ", ".join(quoted(key) for key in list(value)[:MAX_KEYS_SHOWN]) or "nothing"
+    raise CheckpointError(f"the file has no generator: it holds {found}, expected 'g_ema'; {SUPPORTED}")
 
 
 def _arrays(state: Mapping[Any, Any]) -> State:
@@ -76,18 +80,19 @@ def _get(state: State, name: str, dimensions: int) -> np.ndarray:
     return array
 
 
-def _indices(state: State, pattern: str) -> list[int]:
+def _indices(state: State, pattern: str, first: int) -> list[int]:
+    """The numbers that a kind of layer has, which must run from `first` on without a gap."""
     found = sorted({int(match[1]) for name in state if (match := re.match(pattern, name)) and len(match[1]) < 4})
-    if not found or found != list(range(found[0], found[0] + len(found))):
-        raise CheckpointError(f"the checkpoint's layers {pattern!r} are missing or not numbered in a row: {found}")
+    if not found or found != list(range(first, first + len(found))):
+        raise CheckpointError(f"the checkpoint's layers {pattern!r} are numbered {found[:8]}, expected {first} and on")
     return found
 
 
 def _spec(state: State) -> GeneratorSpec:
-    styles = [_get(state, f"style.{index}.weight", 2) for index in _indices(state, r"style\.(\d+)\.weight$")]
-    convs = _indices(state, r"convs\.(\d+)\.conv\.weight$")
-    if convs[0] != 0 or len(convs) % 2:
-        raise CheckpointError(f"the checkpoint has {len(convs)} convolutions from {convs[0]} on, expected pairs from 0")
+    styles = [_get(state, f"style.{index}.weight", 2) for index in _indices(state, r"style\.(\d+)\.weight$", first=1)]
+    convs = _indices(state, r"convs\.(\d+)\.conv\.weight$", first=0)
+    if len(convs) % 2:
+        raise CheckpointError(f"the checkpoint has {len(convs)} convolutions above 4x4, expected pairs")
     widths = [_get(state, "conv1.conv.weight", 5).shape[1]]
     widths += [_get(state, f"convs.{index}.conv.weight", 5).shape[1] for index in convs[1::2]]
     w_dim = styles[-1].shape[0]
@@ -105,7 +110,10 @@ def _spec(state: State) -> GeneratorSpec:
         synthesis=StyleGAN2Spec(
             architecture=Architecture.SKIP,
             channels=tuple(widths),
-            resample_filter=_resample_filter(state),
+            resample_filter=shared_taps(
+                [array for name, array in state.items() if name.endswith((".blur.kernel", ".upsample.kernel"))],
+                gain=FILTER_GAIN,
+            ),
             conv_clamp=None,
             use_noise=True,
             scaled_demodulation=True,
@@ -113,38 +121,27 @@ def _spec(state: State) -> GeneratorSpec:
     )
 
 
-def _resample_filter(state: State) -> tuple[float, ...]:
-    kernels = [array for name, array in state.items() if name.endswith((".blur.kernel", ".upsample.kernel"))]
-    if not kernels or any(kernel.shape != kernels[0].shape or (kernel != kernels[0]).any() for kernel in kernels):
-        raise CheckpointError("the layers' resampling filters are missing or differ; one filter for all is supported")
-    kernel = kernels[0].astype(np.float64) / FILTER_GAIN
-    taps = np.atleast_2d(kernel).sum(axis=-1)
-    if kernel.ndim != 2 or np.abs(np.outer(taps, taps) - kernel).max() > SEPARABLE_TOLERANCE:
-        raise CheckpointError("the resampling filter is not separable, which is not supported")
-    return tuple(float(tap) for tap in taps)
-
-
 def _mapping_weights(state: State) -> dict[str, np.ndarray]:
     weights = {}
-    for layer, index in enumerate(_indices(state, r"style\.(\d+)\.weight$")):
-        weights[f"mapping.fc{layer}.weight"] = _float32(_get(state, f"style.{index}.weight", 2))
-        weights[f"mapping.fc{layer}.bias"] = _float32(_get(state, f"style.{index}.bias", 1))
+    for layer, index in enumerate(_indices(state, r"style\.(\d+)\.weight$", first=1)):
+        weights[f"mapping.fc{layer}.weight"] = to_float32(_get(state, f"style.{index}.weight", 2))
+        weights[f"mapping.fc{layer}.bias"] = to_float32(_get(state, f"style.{index}.bias", 1))
     return weights
 
 
 def _synthesis_weights(state: State, spec: GeneratorSpec) -> dict[str, np.ndarray]:
-    weights = {"synthesis.b4.const": _float32(_get(state, "input.input", 4)[0])}
+    weights = {"synthesis.b4.const": to_float32(_get(state, "input.input", 4)[0])}
     for layer in spec.layers:
         source, target = _source_name(layer.name, layer.resolution), f"synthesis.{layer.name}"
-        weights[f"{target}.weight"] = _float32(_get(state, f"{source}.conv.weight", 5)[0])
-        weights[f"{target}.affine.weight"] = _float32(_get(state, f"{source}.conv.modulation.weight", 2))
-        weights[f"{target}.affine.bias"] = _float32(_get(state, f"{source}.conv.modulation.bias", 1))
+        weights[f"{target}.weight"] = to_float32(_get(state, f"{source}.conv.weight", 5)[0])
+        weights[f"{target}.affine.weight"] = to_float32(_get(state, f"{source}.conv.modulation.weight", 2))
+        weights[f"{target}.affine.bias"] = to_float32(_get(state, f"{source}.conv.modulation.bias", 1))
         if layer.noise is None:
-            weights[f"{target}.bias"] = _float32(_get(state, f"{source}.bias", 4).reshape(-1))
+            weights[f"{target}.bias"] = to_float32(_get(state, f"{source}.bias", 4).reshape(-1))
             continue
-        weights[f"{target}.bias"] = _float32(_get(state, f"{source}.activate.bias", 1))
-        weights[f"{target}.noise_strength"] = _float32(_get(state, f"{source}.noise.weight", 1)[0])
-        weights[f"{target}.noise_const"] = _float32(_get(state, f"noises.noise_{layer.noise}", 4)[0, 0])
+        weights[f"{target}.bias"] = to_float32(_get(state, f"{source}.activate.bias", 1))
+        weights[f"{target}.noise_strength"] = to_float32(_get(state, f"{source}.noise.weight", 1)[0])
+        weights[f"{target}.noise_const"] = to_float32(_get(state, f"noises.noise_{layer.noise}", 4)[0, 0])
     return weights
 
 
@@ -154,7 +151,3 @@ def _source_name(name: str, resolution: int) -> str:
     if name.endswith("torgb"):
         return "to_rgb1" if resolution == 4 else f"to_rgbs.{stage}"
     return "conv1" if resolution == 4 else f"convs.{2 * stage + int(name.endswith('conv1'))}"
-
-
-def _float32(array: Any) -> np.ndarray:
-    return np.array(array, dtype=np.float32, order="C")

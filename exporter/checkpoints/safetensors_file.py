@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from exporter.checkpoints import limits
 from exporter.checkpoints.checkpoint import Checkpoint
 from exporter.checkpoints.detect import SUPPORTED
+from exporter.checkpoints.layout import to_float32
+from exporter.checkpoints.shown import quoted, shown
 from runtime.errors import BundleError, CheckpointError
 from runtime.extras import require
 from runtime.output import write_atomically
 from runtime.spec import GeneratorSpec
 
 METADATA_KEY = "stylegan-edge"
+DTYPES = ("F32", "F16", "F64")
+"""Number types that are read; `write_safetensors` writes the first."""
 FORMAT_VERSION = 1
 """Version of the metadata document below."""
 
@@ -41,10 +46,17 @@ def read_safetensors(path: Path, head: bytes) -> tuple[GeneratorSpec, dict[str, 
             if document is None:
                 raise CheckpointError(f"the safetensors file has no specification of ours in its metadata; {SUPPORTED}")
             spec = _read_spec(document)
-            weights = {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118
+            weights = {name: _read_tensor(file, name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"the safetensors file is truncated or damaged ({error})") from None
+        raise CheckpointError(f"the safetensors file is truncated or damaged ({shown(str(error))})") from None
     return spec, weights, {"format version": str(FORMAT_VERSION)}
+
+
+def _read_tensor(file: Any, name: str) -> np.ndarray:
+    dtype = file.get_slice(name).get_dtype()
+    if dtype not in DTYPES:
+        raise CheckpointError(f"the tensor {shown(name)} has type {quoted(dtype)}, expected one of {', '.join(DTYPES)}")
+    return to_float32(file.get_tensor(name))
 
 
 def _read_spec(document: str) -> GeneratorSpec:
@@ -52,9 +64,11 @@ def _read_spec(document: str) -> GeneratorSpec:
         data = json.loads(document)
         version = data["format_version"]
         if version != FORMAT_VERSION:
-            raise CheckpointError(f"the safetensors file has format version {version!r}, expected {FORMAT_VERSION}")
+            raise CheckpointError(
+                f"the safetensors file has format version {quoted(version)}, expected {FORMAT_VERSION}"
+            )
         return GeneratorSpec.from_json(data["specification"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"the safetensors metadata is malformed ({error})") from None
+        raise CheckpointError(f"the safetensors metadata is malformed ({shown(str(error))})") from None
     except BundleError as error:
         raise CheckpointError(str(error)) from None

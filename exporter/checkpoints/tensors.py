@@ -10,6 +10,7 @@ import numpy as np
 
 from exporter.checkpoints import limits
 from exporter.checkpoints.pickle_machine import AllowList, BoundedReader, Global, Instance, load_pickle
+from exporter.checkpoints.shown import quoted, shown
 from runtime.errors import CheckpointError
 
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C
@@ -39,8 +40,14 @@ STORAGE_GLOBALS: AllowList = {("torch", name): _refuse_call for name in STORAGE_
 def storage_dtype(storage_type: Any) -> np.dtype[Any]:
     """Element type of a torch storage class, given as the pickle names it."""
     if not isinstance(storage_type, Global) or storage_type.name not in STORAGE_TYPES:
-        raise CheckpointError(f"the checkpoint has a tensor of type {storage_type}, expected one of torch's storages")
+        raise CheckpointError(
+            f"the checkpoint has a tensor of type {_name(storage_type)}, expected one of torch's storages"
+        )
     return STORAGE_TYPES[storage_type.name]
+
+
+def _name(value: Any) -> str:
+    return shown(str(value)) if isinstance(value, Global) else quoted(value)
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> np.ndarray:
@@ -113,7 +120,8 @@ def load_torch_stream(file: IO[bytes], size: int, allowed: AllowList) -> Any:
 
     value = load_pickle(reader, {**allowed, **STORAGE_GLOBALS}, persistent_load)
     keys = load_pickle(reader, {})
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or sorted(keys) != sorted(storages):
         raise CheckpointError("the file is damaged: its storages are not those that its tensors refer to")
     for key in keys:
         storage = storages[key]
@@ -161,7 +169,7 @@ def as_array(value: Any) -> np.ndarray | None:
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, float):
-        return np.float32(value).reshape(())
+        return np.array(value)
     if not (isinstance(value, Instance) and value.type == Global("numpy", "ndarray")):
         return None
     if not (isinstance(value.state, tuple) and len(value.state) == 5):
@@ -183,12 +191,12 @@ def array_from_bytes(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.
 def _number_dtype(dtype: Any) -> np.dtype[Any]:
     code = dtype.args[0] if isinstance(dtype, Instance) and dtype.args else None
     if not isinstance(code, str) or len(code) > 3 or code[:1] not in tuple("fiub"):
-        raise CheckpointError(f"the checkpoint has an array of type {code!r}, expected numbers")
+        raise CheckpointError(f"the checkpoint has an array of type {quoted(code)}, expected numbers")
     order = dtype.state[1] if isinstance(dtype.state, tuple) and len(dtype.state) > 1 else "|"
     try:
         return np.dtype(f"{order}{code}" if order in ("<", ">") else code)
     except TypeError:
-        raise CheckpointError(f"the checkpoint has an array of type {code!r}, expected numbers") from None
+        raise CheckpointError(f"the checkpoint has an array of type {quoted(code)}, expected numbers") from None
 
 
 def _counts(values: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from exporter.checkpoints import limits
 from exporter.checkpoints.detect import SUPPORTED
 from exporter.checkpoints.pickle_machine import AllowList, BoundedReader, load_pickle
+from exporter.checkpoints.shown import shown
 from exporter.checkpoints.tensors import STORAGE_GLOBALS, parse_storage_identity, storage_dtype
 from runtime.errors import CheckpointError
 
@@ -24,7 +25,7 @@ def load_torch_zip(file: IO[bytes], size: int, allowed: AllowList) -> tuple[Any,
         with zipfile.ZipFile(file) as archive:
             return _load(_Archive(archive, size), allowed)
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"the archive is truncated or damaged ({error})") from None
+        raise CheckpointError(f"the archive is truncated or damaged ({shown(str(error))})") from None
 
 
 class _Archive:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @BUNDLE
 @click.option("--seeds", type=SeedList(), required=True, help="Seeds to pass through, like 0-5; the film loops.")
 @click.option("--frames", type=click.IntRange(1, 100_000), default=240, show_default=True, help="Frames in all.")
-@click.option("--fps", type=click.FloatRange(1, 240), default=30, show_default=True, help="Frames a second.")
+@click.option("--fps", type=float, default=30, show_default=True, help="Frames a second.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".mp4, .webm or .gif"
 )
@@ -45,10 +45,10 @@ def command(
     from runtime import Generator
     from runtime.errors import InputError
     from runtime.generator import default_batch
-    from runtime.video import check_video_name, style_path, write_video
+    from runtime.video import check_video, style_path, write_video
     from stylegan_edge.display import progress
 
-    check_video_name(output, force)
+    check_video(output, fps, force)
     generator = Generator.load(bundle, backend=backend, threads=threads)
     per_image = generator.seeds_per_image
     if len(seeds) % per_image:

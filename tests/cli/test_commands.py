@@ -39,6 +39,12 @@ def test_help_lists_every_command(call: Any) -> None:
         assert "Usage: stylegan-edge" in call(name, "--help")
 
 
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in COMMANDS)
+
+
 def test_generate_writes_one_png_a_seed(call: Any, tiny_bundle: Bundle) -> None:
     call("generate", tiny_bundle.path, "--seeds", "0-2,42", "--psi", "0.7", "-o", "out")
     assert sorted(path.name for path in Path("out").iterdir()) == [

@@ -1,0 +1,26 @@
+"""Values from a file, as they may stand in an error message: short, on one line, printable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_SHOWN = 80
+"""Characters of a value that a message shows."""
+_HUGE = 10**15
+
+
+def quoted(value: Any) -> str:
+    """Like `shown`, with quotes around text."""
+    return f"'{shown(value)}'" if isinstance(value, str) else shown(value)
+
+
+def shown(value: Any) -> str:
+    """Text without quotes, escaped and cut; numbers as they are; of anything else only the type."""
+    if isinstance(value, str):
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value[:MAX_SHOWN])
+        return text + "..." * (len(value) > MAX_SHOWN)
+    if isinstance(value, int) and abs(value) >= _HUGE:  # Python refuses to print thousands of digits
+        return "a huge number"
+    if value is None or isinstance(value, (int, float)):
+        return str(value)
+    return f"a {type(value).__name__}"

@@ -1,0 +1,85 @@
+"""A tiny 16 px generator with random weights, as rosinality's stylegan2-pytorch saves it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+CHANNELS = (8, 6, 4)
+WIDTH = 8
+TAPS = np.array([1, 3, 3, 1]) / 8
+
+
+def rosinality_state(
+    without: str | None = None, kernel: np.ndarray | None = None, conv1_activate_bias: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """A state dict; `without` leaves out the names that it matches, the others replace tensors."""
+    shapes: dict[str, tuple[int, ...]] = {"input.input": (1, CHANNELS[0], 4, 4), "noises.noise_0": (1, 1, 4, 4)}
+    for index in (1, 2):
+        shapes |= {f"style.{index}.weight": (WIDTH, WIDTH), f"style.{index}.bias": (WIDTH,)}
+    shapes |= _convolution("conv1", CHANNELS[0], CHANNELS[0]) | _to_rgb("to_rgb1", CHANNELS[0])
+    for stage, (inputs, outputs) in enumerate(pairwise(CHANNELS)):
+        shapes |= _convolution(f"convs.{2 * stage}", inputs, outputs) | _convolution(
+            f"convs.{2 * stage + 1}", outputs, outputs
+        )
+        shapes |= _to_rgb(f"to_rgbs.{stage}", outputs)
+        for noise in (2 * stage + 1, 2 * stage + 2):
+            shapes[f"noises.noise_{noise}"] = (1, 1, 8 << stage, 8 << stage)
+    random = np.random.RandomState(0)
+    state = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    filters = (np.outer(TAPS, TAPS) * 4 if kernel is None else kernel).astype(np.float32)
+    for name in ("convs.0.conv.blur", "convs.2.conv.blur", "to_rgbs.0.upsample", "to_rgbs.1.upsample"):
+        state[f"{name}.kernel"] = filters
+    if conv1_activate_bias is not None:
+        state["conv1.activate.bias"] = conv1_activate_bias
+    return {name: array for name, array in state.items() if not (without and re.search(without, name))}
+
+
+def _convolution(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {
+        f"{name}.conv.weight": (1, outputs, inputs, 3, 3),
+        f"{name}.conv.modulation.weight": (inputs, WIDTH),
+        f"{name}.conv.modulation.bias": (inputs,),
+        f"{name}.noise.weight": (1,),
+        f"{name}.activate.bias": (outputs,),
+    }
+
+
+def _to_rgb(name: str, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {
+        f"{name}.conv.weight": (1, 3, inputs, 1, 1),
+        f"{name}.conv.modulation.weight": (inputs, WIDTH),
+        f"{name}.conv.modulation.bias": (inputs,),
+        f"{name}.bias": (1, 3, 1, 1),
+    }
+
+
+def to_torch_stream(value: Any) -> bytes:
+    """What torch.save wrote before version 1.6."""
+    return _save(value, zipped=False)
+
+
+def to_torch_zip(value: Any) -> bytes:
+    """What torch.save writes since."""
+    return _save(value, zipped=True)
+
+
+def _save(value: Any, zipped: bool) -> bytes:
+    import torch
+
+    file = io.BytesIO()
+    torch.save(_to_tensors(value), file, _use_new_zipfile_serialization=zipped)
+    return file.getvalue()
+
+
+def _to_tensors(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, Mapping):
+        return {key: _to_tensors(item) for key, item in value.items()}
+    return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
