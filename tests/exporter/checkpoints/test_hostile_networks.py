@@ -215,7 +215,7 @@ TENSORS: dict[str, tuple[Spoil, str]] = {
     "no bias": (without("mapping.fc0", "bias", "_parameters"), "lacks the tensor mapping.fc0.bias [4]"),
     "a bias that is None": (lambda s: state(s, "mapping.fc0")["_parameters"].update(bias=None), "lacks the tensor"),
     "a bias that is text": (lambda s: state(s, "mapping.fc0")["_parameters"].update(bias="zero"), "lacks the tensor"),
-    "one tensor more": (tensor("mapping.fc0.gain", np.zeros(1)), "a tensor mapping.fc0.gain that a network of this"),
+    "one tensor more": (tensor("mapping.fc0.gain", np.zeros(1)), "a tensor mapping.fc0.gain that no such network"),
     "one tensor more, named to forge a line": (
         lambda s: state(s, "mapping")["_buffers"].update({"a\nError: \x1b[2J": tensor_of(np.zeros(1, "f4"))}),
         "that no such network has",
