@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ import torch
 from exporter.allocator import keep_freed_memory
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.golden import Reference, draw_reference
-from exporter.graphs import build_mapping, build_pipeline, build_synthesis
+from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
 from exporter.mean_w import SAMPLES, SEED
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
@@ -28,12 +27,11 @@ from runtime.manifest import (
     MANIFEST,
     ExportOptions,
     FileInfo,
-    GraphInfo,
     Manifest,
     NoiseMode,
     Provenance,
 )
-from runtime.mixing import Mask, identity_mask, parse_mask
+from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
 from runtime.output import explain_os_errors, staging_folder
 from runtime.parity import Comparison, Figures
 from runtime.spec import noise_name
@@ -48,7 +46,7 @@ def export(
     checkpoint: Checkpoint,
     path: str | Path,
     precisions: Sequence[str] = PRECISIONS,
-    mask: Mask | str | None = None,
+    mask: Mask | np.ndarray | str | None = None,
     noise: str | NoiseMode = NoiseMode.EXPLICIT,
     resolution: int | None = None,
     pipeline: bool = False,
@@ -56,21 +54,16 @@ def export(
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
-    `mask` is a mixing mask or its text (`A:0-6,B:7-13`; None: identity), `noise` is "explicit", "const" or "none",
-    `resolution` stops the network early, `pipeline` adds the one-graph form, `force` replaces an existing bundle.
+    `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
+    "const" or "none". `resolution` stops the network early, `pipeline` adds the one-graph form, `force` replaces an
+    existing bundle.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
     """
     path = Path(path)
     _check_target(path, force)
-    unknown = [item for item in precisions if item not in PRECISIONS]
-    if unknown or not precisions:
-        raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
-    try:
-        mode = NoiseMode(noise)
-    except ValueError:
-        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
+    mode = _check_options(precisions, noise)
     mean_w = "stored in the checkpoint" if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}"
     if resolution is not None:
         checkpoint = checkpoint.at_resolution(resolution)
@@ -78,18 +71,13 @@ def export(
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     keep_freed_memory()
     with staging_folder(path) as folder:
-        reference, graphs = _trace_and_draw(checkpoint, chosen, mode, pipeline, folder)
-        options = ExportOptions(
-            noise=mode,
-            mask=tuple(tuple(float(value) for value in row) for row in chosen.matrix),
-            sources=chosen.sources,
-            identity_mask=chosen.is_identity,
-        )
+        reference = draw_reference(checkpoint.build(), checkpoint.spec, chosen, mode)
+        graphs = {graph.name.value: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, pipeline)}
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=options,
+            options=_options(chosen, mode),
             graphs=graphs,
             parity=(),
             provenance=_provenance(checkpoint, mean_w),
@@ -117,27 +105,31 @@ def _check_target(path: Path, force: bool) -> None:
         )
 
 
-def _resolve_mask(mask: Mask | str | None, num_ws: int) -> Mask:
+def _check_options(precisions: Sequence[str], noise: str | NoiseMode) -> NoiseMode:
+    unknown = [item for item in precisions if item not in PRECISIONS]
+    if unknown or not precisions:
+        raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
+    try:
+        return NoiseMode(noise)
+    except ValueError:
+        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
+
+
+def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
     if mask is None:
         return identity_mask(num_ws)
     if isinstance(mask, str):
         return parse_mask(mask, num_ws)
-    if mask.matrix.shape[0] != num_ws:
-        raise InputError(f"the mixing mask has {mask.matrix.shape[0]} rows, expected {num_ws}")
-    return mask
+    matrix = check_mask(mask.matrix if isinstance(mask, Mask) else mask, num_ws)
+    return mask if isinstance(mask, Mask) else Mask(matrix, tuple(f"source_{k}" for k in range(matrix.shape[1])))
 
 
-def _trace_and_draw(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool, folder: Path
-) -> tuple[Reference, dict[str, GraphInfo]]:
-    reference = draw_reference(checkpoint.build(), checkpoint.spec, mask, noise)
-    graphs = {}
-    for graph in _graphs(checkpoint, mask, noise, pipeline):
-        graphs[graph.name.value] = graph.save(folder)
-    return reference, graphs
+def _options(mask: Mask, noise: NoiseMode) -> ExportOptions:
+    rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
+    return ExportOptions(noise, rows, mask.sources, mask.is_identity)
 
 
-def _graphs(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool) -> Any:
+def _graphs(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
     yield build_synthesis(checkpoint, mask, noise)

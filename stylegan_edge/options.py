@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runtime import Generator
 
 Command = Callable[..., Any]
 
@@ -63,29 +71,35 @@ class NoiseOption(click.ParamType):
         return int(value)
 
 
+FORCE = click.option("--force", is_flag=True, help="Replace what exists.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 
 
-def sampling_options(command: Command) -> Command:
-    """How images are drawn: truncation, class, noise."""
-    for option in (
-        click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
-        click.option("--cutoff", type=click.IntRange(min=0), metavar="N", help="Truncate only the first N style rows."),
-        click.option(
-            "--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."
-        ),
-        click.option(
-            "--noise",
-            type=NoiseOption(),
-            metavar="const|none|SEED",
-            default="const",
-            show_default=True,
-            help="Where noise comes from.",
-        ),
-    ):
-        command = option(command)
-    return command
+@dataclass(frozen=True)
+class Drawing:
+    """How images are drawn, what executes the graphs, and whether existing files may be replaced."""
+
+    psi: float
+    cutoff: int | None
+    class_: int | None
+    noise: str | int
+    backend: str
+    threads: int | None
+    batch: int | None
+    force: bool
+
+    def load(self, bundle: Path) -> Generator:
+        """Open a bundle as asked."""
+        from runtime import Generator
+
+        return Generator.load(bundle, backend=self.backend, threads=self.threads)
+
+    def styles(self, generator: Generator, seeds: list[int]) -> np.ndarray:
+        """Truncated styles [N, K, w_dim] of seeds, K seeds an image where the bundle mixes."""
+        labels = None if self.class_ is None else generator.labels(self.class_, len(seeds))
+        return generator.styles(generator.map(generator.latents(seeds), labels), self.psi, self.cutoff)
 
 
 def running_options(command: Command) -> Command:
@@ -100,6 +114,31 @@ def running_options(command: Command) -> Command:
     return command
 
 
-BATCH = click.option("--batch", type=click.IntRange(1, 256), help="Images to run at once [default: by resolution].")
-FORCE = click.option("--force", is_flag=True, help="Replace what exists.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def drawing_options(command: Command) -> Command:
+    """All options of a command that draws, handed to it as one `drawing`."""
+
+    @functools.wraps(command)
+    def packed(**values: Any) -> Any:
+        names = [field.name for field in dataclasses.fields(Drawing)]
+        return command(drawing=Drawing(**{name: values.pop(name) for name in names}), **values)
+
+    wrapped: Command = running_options(packed)
+    for option in (
+        click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
+        click.option("--cutoff", type=click.IntRange(min=0), metavar="N", help="Truncate only the first N style rows."),
+        click.option(
+            "--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."
+        ),
+        click.option(
+            "--noise",
+            type=NoiseOption(),
+            metavar="const|none|SEED",
+            default="const",
+            show_default=True,
+            help="Where noise comes from.",
+        ),
+        click.option("--batch", type=click.IntRange(1, 256), help="Images to run at once [default: by resolution]."),
+        FORCE,
+    ):
+        wrapped = option(wrapped)
+    return wrapped

@@ -14,7 +14,7 @@ from exporter.checkpoints import limits
 from exporter.checkpoints.detect import SUPPORTED
 from exporter.checkpoints.filters import shared_taps
 from exporter.checkpoints.layout import check_shapes, to_float32
-from exporter.checkpoints.module_tree import Module, module_tree, rebuild_module
+from exporter.checkpoints.module_tree import PERSISTENCE_VERSION, Module, module_tree, rebuild_module
 from exporter.checkpoints.pickle_machine import (
     AllowList,
     BoundedReader,
@@ -89,7 +89,11 @@ def read_nvidia_pickle(file: IO[bytes], size: int) -> tuple[GeneratorSpec, dict[
         synthesis=_synthesis_spec(synthesis),
     )
     _check_agreement(generator, spec)
-    return spec, _weights(generator, spec), {"network": key, "pickle protocol": _protocol(file)}
+    return (
+        spec,
+        _weights(generator, spec),
+        {"network": key, "pickle protocol": _protocol(file), "module record version": str(PERSISTENCE_VERSION)},
+    )
 
 
 def _find_generator(value: Any) -> tuple[str, Instance]:

@@ -69,6 +69,8 @@ class BoundedReader:
         line = self._file.readline(limits.MAX_LINE_BYTES + 1)
         if len(line) > limits.MAX_LINE_BYTES:
             raise CheckpointError(f"the pickle has a text line of over {limits.MAX_LINE_BYTES} bytes")
+        if b"\\" in line:  # `pickletools` would decode it, and no name that we know has one
+            raise CheckpointError("the pickle is damaged: a name holds an escape")
         return line
 
     def tell(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_options, sampling_options
+from stylegan_edge.options import BUNDLE, Drawing, SeedList, drawing_options
 
 
 @click.command("generate")
@@ -16,39 +16,33 @@ from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_option
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to."
 )
 @click.option("--grid", is_flag=True, help="One contact sheet, grid.png, instead of a file a seed.")
-@sampling_options
-@running_options
-@BATCH
-@FORCE
+@drawing_options
 def command(
     bundle: Path,
     seeds: list[int],
     output: Path,
     grid: bool,
-    psi: float,
-    cutoff: int | None,
-    class_: int | None,
-    noise: str | int,
-    backend: str,
-    threads: int | None,
-    batch: int | None,
-    force: bool,
+    drawing: Drawing,
 ) -> None:
     """Draw the images of seeds from BUNDLE: seed0000.png, seed0001.png, ...
 
     A seed means the same picture as in the official scripts. A bundle exported with --mix takes one seed a source, in
     turn.
     """
-    from runtime import Generator
     from runtime.images import contact_sheet, open_image_folder
     from stylegan_edge.display import progress
 
-    generator = Generator.load(bundle, backend=backend, threads=threads)
+    generator = drawing.load(bundle)
     per_image = generator.seeds_per_image
     groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]
     names = ["grid.png"] if grid else _file_names(groups)
-    images = generator.generate_batches(seeds, psi, cutoff, class_, noise, batch)
-    with open_image_folder(output, names, overwrite=force) as folder, progress("Drawing", len(groups)) as advance:
+    images = generator.generate_batches(
+        seeds, drawing.psi, drawing.cutoff, drawing.class_, drawing.noise, drawing.batch
+    )
+    with (
+        open_image_folder(output, names, overwrite=drawing.force) as folder,
+        progress("Drawing", len(groups)) as advance,
+    ):
         if grid:
             pictures = []
             for pixels in images:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_options, sampling_options
+from stylegan_edge.options import BUNDLE, Drawing, SeedList, drawing_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,48 +22,36 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".mp4, .webm or .gif"
 )
-@sampling_options
-@running_options
-@BATCH
-@FORCE
+@drawing_options
 def command(
     bundle: Path,
     seeds: list[int],
     frames: int,
     fps: float,
     output: Path,
-    psi: float,
-    cutoff: int | None,
-    class_: int | None,
-    noise: str | int,
-    backend: str,
-    threads: int | None,
-    batch: int | None,
-    force: bool,
+    drawing: Drawing,
 ) -> None:
     """Draw a film that moves from seed to seed in W and returns to the first."""
-    from runtime import Generator
     from runtime.errors import InputError
     from runtime.generator import default_batch
     from runtime.video import check_video, style_path, write_video
     from stylegan_edge.display import progress
 
-    check_video(output, fps, force)
-    generator = Generator.load(bundle, backend=backend, threads=threads)
+    check_video(output, fps, drawing.force)
+    generator = drawing.load(bundle)
     per_image = generator.seeds_per_image
     if len(seeds) % per_image:
         raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
-    labels = None if class_ is None else generator.labels(class_, len(seeds))
-    keys = generator.styles(generator.map(generator.latents(seeds), labels), psi, cutoff)
+    keys = drawing.styles(generator, seeds)
     path = style_path(keys, frames)
-    size = batch or default_batch(generator.spec.resolution)
+    size = drawing.batch or default_batch(generator.spec.resolution)
     with progress("Drawing", frames) as advance:
 
         def pictures() -> Iterator[np.ndarray]:
             for start in range(0, frames, size):
-                for frame in generator.synthesize(path[start : start + size], noise, "pixels", size):
+                for frame in generator.synthesize(path[start : start + size], drawing.noise, "pixels", size):
                     yield frame
                     advance()
 
-        write_video(output, pictures(), fps, overwrite=force)
+        write_video(output, pictures(), fps, overwrite=drawing.force)
     click.echo(f"{output} ({frames} frames, {frames / fps:.1f} s)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_options, sampling_options
+from stylegan_edge.options import BUNDLE, Drawing, SeedList, drawing_options
 
 
 @click.command("mix")
@@ -15,51 +15,36 @@ from stylegan_edge.options import BATCH, BUNDLE, FORCE, SeedList, running_option
 @click.option("--cols", type=SeedList(), required=True, help="Seeds of the columns: they give the layers named.")
 @click.option("--layers", type=SeedList(), required=True, metavar="ROWS", help="Style rows from the columns, like 0-6.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="PNG to write.")
-@sampling_options
-@running_options
-@BATCH
-@FORCE
+@drawing_options
 def command(
     bundle: Path,
     rows: list[int],
     cols: list[int],
     layers: list[int],
     output: Path,
-    psi: float,
-    cutoff: int | None,
-    class_: int | None,
-    noise: str | int,
-    backend: str,
-    threads: int | None,
-    batch: int | None,
-    force: bool,
+    drawing: Drawing,
 ) -> None:
     """Draw a grid: sources in the first row and column; each mix takes the style rows --layers from its column."""
     import numpy as np
 
-    from runtime import Generator
     from runtime.errors import InputError, OutputError
     from runtime.images import contact_sheet, write_png
 
-    if output.exists() and not force:
+    if output.exists() and not drawing.force:
         raise OutputError(f"{output}: exists already; choose another name, or pass --force to replace it")
-    generator = Generator.load(bundle, backend=backend, threads=threads)
+    generator = drawing.load(bundle)
     if generator.seeds_per_image > 1:
         raise InputError(
             "this bundle was exported with --mix, so its mask is fixed; export it again without for a grid"
         )
 
-    def styles(seeds: list[int]) -> np.ndarray:
-        labels = None if class_ is None else generator.labels(class_, len(seeds))
-        return generator.truncate(generator.map(generator.latents(seeds), labels), psi, cutoff)
-
     mask = generator.layer_mask(layers)
-    tops, sides = styles(cols), styles(rows)
+    tops, sides = drawing.styles(generator, cols), drawing.styles(generator, rows)
     cells = [tops[:1] * 0, tops]
     for side in sides:
         left = np.repeat(side[None], len(cols), axis=0)
         cells += [side[None], generator.mix([left, tops], mask)]
-    pixels = generator.synthesize(np.concatenate(cells), noise, "pixels", batch)
+    pixels = generator.synthesize(np.concatenate(cells), drawing.noise, "pixels", drawing.batch)
     pixels[0] = 255  # the corner shows nothing
-    write_png(output, contact_sheet(list(pixels), columns=len(cols) + 1), overwrite=force)
+    write_png(output, contact_sheet(list(pixels), columns=len(cols) + 1), overwrite=drawing.force)
     click.echo(f"{output} ({len(rows)} x {len(cols)} mixes)")

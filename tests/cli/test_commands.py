@@ -77,6 +77,13 @@ def test_grey_and_conditional_images(call: Any, tmp_path: Path) -> None:
     assert imageio.imread("out/seed0001.png").shape == (16, 16)
 
 
+def test_images_with_transparency(call: Any, tmp_path: Path) -> None:
+    write_safetensors(tiny_checkpoint(img_channels=4), tmp_path / "rgba.safetensors")
+    call("export", "rgba.safetensors", "-o", "rgba")
+    call("generate", "rgba", "--seeds", "1-2", "--grid", "-o", "out")
+    assert imageio.imread("out/grid.png").shape == (16, 32, 4)
+
+
 def test_mix_draws_sources_and_mixes(call: Any, tiny_bundle: Bundle) -> None:
     call("mix", tiny_bundle.path, "--rows", "1-2", "--cols", "5-7", "--layers", "0-1", "-o", "mix.png")
     sheet = imageio.imread("mix.png")

@@ -131,6 +131,15 @@ def test_a_mask_is_baked_in(folder: Path, case: Case, bundle: Bundle) -> None:
     assert np.abs(masked.synthesize(masked.styles(w, 0.7)) - plain.synthesize(expected)).max() <= 1e-5
 
 
+def test_a_mask_may_be_a_matrix(folder: Path) -> None:
+    matrix = np.full((6, 2), 0.5)
+    bundle = export(tiny_checkpoint(), folder / "matrix", mask=matrix)
+    assert (bundle.mask.matrix == matrix).all()
+    with pytest.raises(InputError, match=r"row 0 sums to 0\.75, expected 1"):
+        export(tiny_checkpoint(), folder / "wrong", mask=matrix * 0.75)
+    assert not (folder / "wrong").exists()
+
+
 @pytest.mark.parametrize("noise", ["const", "none"])
 def test_baked_noise_needs_no_input(folder: Path, case: Case, bundle: Bundle, noise: str) -> None:
     baked = export(case.checkpoint, folder / noise, noise=noise)

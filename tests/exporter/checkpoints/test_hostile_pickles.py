@@ -191,6 +191,7 @@ DAMAGED = {
     "a global's name that is no text": (plain(1) + plain(2) + b"\x93", "a global's name is not text"),
     "an unknown instruction": (b"\xff", "damaged"),
     "text that is not UTF-8": (b"X\x01\x00\x00\x00\xff", "damaged"),
+    "a name with an escape": (b"cpos\\x69x\nsystem\n", "a name holds an escape"),
     "a name that is not ASCII": (b"c\xff\xff\n\xff\n", "damaged"),
     "marks within marks": (b"(" * 300, "nested over 256 deep"),
     "tuples within tuples": (b")" + b"\x85" * 300, "nests tuples over 256 deep"),
