@@ -21,6 +21,8 @@ from runtime.spec import GeneratorSpec, noise_name
 
 MAX_NODES_PER_LAYER = 12
 """Nodes a styled layer: more means that something was not folded."""
+FEWEST_LAYERS = 3
+"""Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
 
 
 class GraphName(str, Enum):
@@ -81,7 +83,7 @@ def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Gra
     module = DeploySynthesis(spec, checkpoint.weights, mask.matrix, noise.value)
     arguments = (styles.example, tuple(item.example for item in maps))
     model = trace(module, GraphName.SYNTHESIS.value, arguments, [styles, *maps], ["image", "pixels"])
-    allowed = MAX_NODES_PER_LAYER * len(spec.layers)
+    allowed = MAX_NODES_PER_LAYER * max(len(spec.layers), FEWEST_LAYERS)
     if len(model.graph) > allowed:
         raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
     return Graph(GraphName.SYNTHESIS, model)

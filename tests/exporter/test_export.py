@@ -67,6 +67,11 @@ def test_synthesis_inputs_and_outputs_are_the_documented_ones(bundle: Bundle) ->
     assert len(graph.inputs) == 1 + len(bundle.spec.noise_shapes)
 
 
+def test_the_smallest_network_exports(folder: Path) -> None:
+    bundle = export(tiny_checkpoint(channels=(5,)), folder / "smallest", pipeline=True)
+    assert Generator.load(bundle).generate([1, 2]).shape == (2, 4, 4, 3)
+
+
 @pytest.mark.parametrize("architecture", Architecture)
 def test_at_most_twelve_nodes_a_layer(folder: Path, architecture: Architecture) -> None:
     bundle = export(tiny_checkpoint(architecture=architecture), folder / f"nodes-{architecture.value}")
