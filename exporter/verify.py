@@ -18,7 +18,7 @@ from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
 from runtime.parity import Comparison, Figures
-from runtime.spec import noise_name
+from runtime.spec import latent_names, noise_name
 from runtime.verify import check_batches, in_batches
 
 MAX_SAMPLES = 65_536
@@ -80,7 +80,7 @@ def _matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:
 def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) -> Iterator[Chunk]:
     """The samples, a few at a time, so that memory stays bounded."""
     spec, options = bundle.spec, bundle.manifest.options
-    sources = 1 if options.identity_mask else len(options.sources)
+    sources = options.latents_per_image
     random = np.random.RandomState(seed)
     size = max(8, default_batch(spec.resolution))
     for start in range(0, samples, size):
@@ -137,8 +137,7 @@ def _run_pipeline(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: 
     assert graphs.pipeline is not None
     sources = len(chunk.z) // len(chunk.images)
     for rows, distinct in in_batches(len(chunk.images), batch):
-        names = ["z"] + [f"z_{index}" for index in range(1, sources)]
-        inputs = {name: chunk.z[rows * sources + index] for index, name in enumerate(names)}
+        inputs = {name: chunk.z[rows * sources + index] for index, name in enumerate(latent_names(sources))}
         if chunk.c.shape[1]:
             inputs["c"] = chunk.c[rows * sources]
         inputs["psi"] = np.full(bundle.spec.num_ws, chunk.psi, np.float32)

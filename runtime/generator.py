@@ -23,6 +23,9 @@ BATCH_PIXELS = 1 << 19
 MAX_DEFAULT_BATCH = 16
 """Largest batch unless told otherwise: throughput on a CPU no longer grows beyond it."""
 
+MAX_PSI = 100.0
+"""Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
+
 
 def default_batch(resolution: int) -> int:
     """Images to run at once unless told otherwise."""
@@ -40,7 +43,6 @@ class Generator:
         self.bundle = bundle
         self._mapping = open_graph(bundle.graph_path("mapping"), backend, threads)
         self._synthesis = open_graph(bundle.graph_path("synthesis", precision), backend, threads)
-        self._stored_noise: list[np.ndarray] | None = None
 
     @classmethod
     def load(
@@ -183,7 +185,7 @@ class Generator:
     @property
     def seeds_per_image(self) -> int:
         """How many latents one image is made of: K where the bundle has a mixing mask, else 1."""
-        return 1 if self.bundle.manifest.options.identity_mask else self.sources
+        return self.bundle.manifest.options.latents_per_image
 
     def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
         """Truncated styles [N / K, K, w_dim] for `synthesize`, from `w` [N, w_dim]: K rows in turn make one image."""
@@ -214,17 +216,11 @@ class Generator:
                     f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there"
                 )
             return {}
-        if self._stored_noise is None:
-            self._stored_noise = self.bundle.stored_noise
-        arrays = noise_arrays(self.spec, noise, self._stored_noise)
+        arrays = noise_arrays(self.spec, noise, self.bundle.stored_noise)
         for index, array in enumerate(arrays):
             if len(array) not in (1, count):
                 raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
         return {noise_name(index): array for index, array in enumerate(arrays)}
-
-
-MAX_PSI = 100.0
-"""Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
 
 
 def check_psi(psi: Any) -> float:

@@ -82,7 +82,7 @@ class GoldenSamples:
             "blocks": (None, spec.img_channels, blocks, blocks),
         }
         samples = cls(**bundle.read_arrays(GOLDEN, shapes))
-        samples._check(str(bundle.path / GOLDEN), sources if not bundle.manifest.options.identity_mask else 1)
+        samples._check(str(bundle.path / GOLDEN), bundle.manifest.options.latents_per_image)
         return samples
 
     def _check(self, where: str, sources: int) -> None:

@@ -69,6 +69,11 @@ class ExportOptions:
     sources: tuple[str, ...]
     identity_mask: bool
 
+    @property
+    def latents_per_image(self) -> int:
+        """How many latents one image is made of: one a source, or one where every row is its own source."""
+        return 1 if self.identity_mask else len(self.sources)
+
 
 @dataclass(frozen=True)
 class Provenance:

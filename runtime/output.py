@@ -43,12 +43,17 @@ def _made_parents(parent: Path) -> Iterator[None]:
         raise
 
 
-def write_atomically(path: Path, data: bytes, overwrite: bool = False) -> None:
-    """Write a file through a temporary one. Raises OutputError where it exists already or can't be written."""
+def check_new_file(path: Path, overwrite: bool) -> None:
+    """Raise OutputError, before any work is done for it, where a file of this name may not be written."""
     if path.is_dir():
         raise OutputError(f"{path}: is a directory, expected the name of a file to write")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; choose another name, or pass --force to replace it")
+
+
+def write_atomically(path: Path, data: bytes, overwrite: bool = False) -> None:
+    """Write a file through a temporary one. Raises OutputError where it exists already or can't be written."""
+    check_new_file(path, overwrite)
     with staging_folder(path) as folder, explain_os_errors(path):
         partial = folder / path.name
         partial.write_bytes(data)

@@ -230,6 +230,11 @@ class GeneratorSpec:
         return from_plain(cls, data, where)
 
 
+def latent_names(count: int) -> list[str]:
+    """Names of the pipeline graph's latent inputs: `z`, `z_1`, ..."""
+    return ["z", *(f"z_{index}" for index in range(1, count))]
+
+
 _HUGE = 10**15
 """Python refuses to print numbers of thousands of digits, and nobody wants to read them."""
 

@@ -12,9 +12,10 @@ from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.graphs import OpenGraphs
+from runtime.manifest import NoiseMode
 from runtime.noise import noise_arrays
 from runtime.parity import Comparison, Figures, to_pixels
-from runtime.spec import noise_name
+from runtime.spec import latent_names, noise_name
 
 BATCHES = (1, 2, 3, 8)
 """Batch sizes that show a batch that was baked or mixed up."""
@@ -81,10 +82,8 @@ def _pipeline(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: 
 
 def pipeline_inputs(golden: GoldenSamples, bundle: Bundle, index: int, batch: int) -> dict[str, np.ndarray]:
     """Inputs of the pipeline graph for `batch` copies of one golden image."""
-    options = bundle.manifest.options
-    sources = 1 if options.identity_mask else len(options.sources)
     first = int(golden.first[index])
-    names = ["z"] + [f"z_{number}" for number in range(1, sources)]
+    names = latent_names(bundle.manifest.options.latents_per_image)
     inputs = {name: np.repeat(golden.z[first + k][None], batch, axis=0) for k, name in enumerate(names)}
     if golden.c.shape[1]:
         inputs["c"] = np.repeat(golden.c[first][None], batch, axis=0)
@@ -94,7 +93,7 @@ def pipeline_inputs(golden: GoldenSamples, bundle: Bundle, index: int, batch: in
 
 def golden_noise(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Noise inputs [N, 1, H, W] of the images `rows`; none where the graph holds its noise."""
-    if bundle.manifest.options.noise.value != "explicit":
+    if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
         return {}
     per_image = [noise_arrays(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise) for index in rows]
     return {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.errors import InputError, OutputError
+from runtime.errors import InputError
 from runtime.extras import require
-from runtime.output import explain_os_errors, staging_folder
+from runtime.output import check_new_file, explain_os_errors, staging_folder
 
 MAX_FPS = 240
 """Frames a second: no screen shows more."""
@@ -38,8 +38,7 @@ def check_video(path: Path, fps: float, overwrite: bool) -> None:
         raise InputError(f"fps is {fps}, expected more than 0 and at most {MAX_FPS}")
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: the ending {path.suffix!r} is unknown, expected one of {', '.join(SUFFIXES)}")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; choose another name, or pass --force to replace it")
+    check_new_file(path, overwrite)
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float, overwrite: bool = False) -> None:

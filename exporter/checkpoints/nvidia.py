@@ -23,7 +23,7 @@ from exporter.checkpoints.pickle_machine import (
     empty_dictionary,
     load_pickle,
 )
-from exporter.checkpoints.shown import quoted, shown
+from exporter.checkpoints.shown import listed, quoted, shown
 from exporter.checkpoints.tensors import NUMPY_GLOBALS, TORCH_GLOBALS, StorageStreams
 from runtime.errors import CheckpointError
 from runtime.spec import (
@@ -38,9 +38,6 @@ from runtime.spec import (
 
 NETWORK_KEYS = ("G_ema", "G")
 """Where a training snapshot keeps its generator, best first: the averaged weights are the ones that people mean."""
-
-MAX_KEYS_SHOWN = 8
-"""Keys that a message lists of a file that holds no generator."""
 
 Value = TypeVar("Value")
 
@@ -107,8 +104,7 @@ def _find_generator(value: Any) -> tuple[str, Instance]:
         record = value.get(key)
         if isinstance(record, Instance) and isinstance(record.state, dict):
             return key, record
-    found = ", ".join(quoted(key) for key in list(value)[:MAX_KEYS_SHOWN]) or "nothing"
-    raise CheckpointError(f"the pickle has no generator: it holds {found}, expected 'G_ema'; {SUPPORTED}")
+    raise CheckpointError(f"the pickle has no generator: it holds {listed(value)}, expected 'G_ema'; {SUPPORTED}")
 
 
 def _is_tensorflow(value: Any) -> bool:

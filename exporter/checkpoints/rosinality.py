@@ -12,7 +12,7 @@ from exporter.checkpoints.detect import SUPPORTED
 from exporter.checkpoints.filters import shared_taps
 from exporter.checkpoints.layout import to_float32
 from exporter.checkpoints.pickle_machine import AllowList, Global, Instance, empty_dictionary
-from exporter.checkpoints.shown import quoted
+from exporter.checkpoints.shown import listed
 from exporter.checkpoints.tensors import TORCH_GLOBALS
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, Generation, GeneratorSpec, MappingSpec, StyleGAN2Spec
@@ -23,9 +23,6 @@ FILTER_GAIN = 4.0
 """Stored blur and up-sampling kernels sum to the square of the up-sampling factor."""
 NETWORK_KEYS = ("g_ema", "g")
 """Where a training file keeps its generator, best first: the averaged weights are the ones that people mean."""
-
-MAX_KEYS_SHOWN = 8
-"""Keys that a message lists of a file that holds no generator."""
 
 State = Mapping[str, np.ndarray]
 
@@ -65,8 +62,7 @@ def _find_generator(value: Any) -> tuple[str, State]:
         return "state dict", _arrays(value)
     if "g_running" in value or any(str(key).startswith("generator.progression") for key in value):
         raise CheckpointError(f"the file is a rosinality StyleGAN (1) checkpoint, not supported yet; {SUPPORTED}")
-    found = ", ".join(quoted(key) for key in list(value)[:MAX_KEYS_SHOWN]) or "nothing"
-    raise CheckpointError(f"the file has no generator: it holds {found}, expected 'g_ema'; {SUPPORTED}")
+    raise CheckpointError(f"the file has no generator: it holds {listed(value)}, expected 'g_ema'; {SUPPORTED}")
 
 
 def _arrays(state: Mapping[Any, Any]) -> State:

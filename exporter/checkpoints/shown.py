@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 MAX_SHOWN = 80
 """Characters of a value that a message shows."""
+MAX_KEYS_SHOWN = 8
+"""Keys that a message lists of a file that holds no generator."""
 _HUGE = 10**15
 
 
 def quoted(value: Any) -> str:
     """Like `shown`, with quotes around text."""
     return f"'{shown(value)}'" if isinstance(value, str) else shown(value)
+
+
+def listed(keys: Iterable[Any]) -> str:
+    """The first few keys of a dictionary."""
+    return ", ".join(quoted(key) for key in islice(keys, MAX_KEYS_SHOWN)) or "nothing"
 
 
 def shown(value: Any) -> str:

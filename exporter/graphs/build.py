@@ -17,7 +17,7 @@ from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
 from runtime.mixing import Mask
-from runtime.spec import GeneratorSpec, noise_name
+from runtime.spec import GeneratorSpec, latent_names, noise_name
 
 MAX_NODES_PER_LAYER = 12
 """Nodes a styled layer: more means that something was not folded."""
@@ -93,8 +93,7 @@ def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Grap
     """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise -> image, pixels."""
     spec = checkpoint.spec
     sources = 1 if mask.is_identity else mask.matrix.shape[1]
-    names = ["z"] + [f"z_{index}" for index in range(1, sources)]
-    latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in names]
+    latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in latent_names(sources)]
     labels = _label_inputs(spec)
     psi = GraphInput("psi", torch.empty(spec.num_ws))
     maps = _noise_inputs(spec, noise)

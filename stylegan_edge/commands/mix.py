@@ -27,11 +27,11 @@ def command(
     """Draw a grid: sources in the first row and column; each mix takes the style rows --layers from its column."""
     import numpy as np
 
-    from runtime.errors import InputError, OutputError
+    from runtime.errors import InputError
     from runtime.images import contact_sheet, write_png
+    from runtime.output import check_new_file
 
-    if output.exists() and not drawing.force:
-        raise OutputError(f"{output}: exists already; choose another name, or pass --force to replace it")
+    check_new_file(output, drawing.force)
     generator = drawing.load(bundle)
     if generator.seeds_per_image > 1:
         raise InputError(
