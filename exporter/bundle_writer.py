@@ -14,6 +14,8 @@ import torch
 
 from exporter.allocator import keep_freed_memory
 from exporter.checkpoints import MEAN_W, Checkpoint
+from exporter.checkpoints.checkpoint import NOISE_SEED
+from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
 from exporter.mean_w import SAMPLES, SEED
@@ -34,8 +36,8 @@ from runtime.manifest import (
 from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
 from runtime.output import explain_os_errors, staging_folder
 from runtime.parity import Comparison, Figures
-from runtime.spec import noise_name
-from runtime.verify import golden_noise, in_batches, pipeline_inputs
+from runtime.spec import TRANSFORM, noise_name
+from runtime.verify import golden_inputs, in_batches, pipeline_inputs
 
 PRECISIONS = ("fp32",)
 """Precisions that export writes."""
@@ -49,14 +51,16 @@ def export(
     mask: Mask | np.ndarray | str | None = None,
     noise: str | NoiseMode = NoiseMode.EXPLICIT,
     resolution: int | None = None,
+    lod: float | None = None,
     pipeline: bool = False,
     force: bool = False,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
     `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
-    "const" or "none". `resolution` stops the network early, `pipeline` adds the one-graph form, `force` replaces an
-    existing bundle.
+    "const" or "none". `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
+    checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
+    replaces an existing bundle.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -64,10 +68,12 @@ def export(
     path = Path(path)
     _check_target(path, force)
     mode = _check_options(precisions, noise)
-    mean_w = "stored in the checkpoint" if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}"
     if resolution is not None:
         checkpoint = checkpoint.at_resolution(resolution)
-    checkpoint = checkpoint.with_mean_w()
+    if lod is not None:
+        checkpoint = checkpoint.at_lod(lod)
+    provenance = _provenance(checkpoint)
+    checkpoint = checkpoint.completed()
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     keep_freed_memory()
     with staging_folder(path) as folder:
@@ -80,7 +86,7 @@ def export(
             options=_options(chosen, mode),
             graphs=graphs,
             parity=(),
-            provenance=_provenance(checkpoint, mean_w),
+            provenance=provenance,
             files={entry.name: _describe(entry) for entry in sorted(folder.iterdir())},
         )
         _write_manifest(folder, manifest)
@@ -139,9 +145,10 @@ def _graphs(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:
     arrays = {"w_avg": checkpoint.weights[MEAN_W]}
-    for layer in checkpoint.spec.layers:
-        if layer.noise is not None:
-            arrays[noise_name(layer.noise)] = checkpoint.weights[f"synthesis.{layer.name}.noise_const"]
+    for index, item in enumerate(checkpoint.spec.noise_inputs):
+        arrays[noise_name(index)] = checkpoint.weights[item.buffer]
+    if checkpoint.spec.takes_transform:
+        arrays[TRANSFORM] = checkpoint.weights[STORED_TRANSFORM]
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]
     (folder / CONSTANTS).write_bytes(file.getvalue())
@@ -152,12 +159,15 @@ def _describe(path: Path) -> FileInfo:
     return FileInfo(sha256_of_path(path), path.stat().st_size)
 
 
-def _provenance(checkpoint: Checkpoint, mean_w: str) -> Provenance:
+def _provenance(checkpoint: Checkpoint) -> Provenance:
+    """Of the checkpoint as it was read, before what it lacks was made."""
+    stored = "stored in the checkpoint"
     return Provenance(
         checkpoint=checkpoint.name,
         checkpoint_sha256=checkpoint.sha256,
         checkpoint_format=checkpoint.source.value,
-        mean_w=mean_w,
+        mean_w=stored if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}",
+        noise=stored if checkpoint.has_noise else f"drawn from seed {NOISE_SEED}",
         versions={name: _version(name) for name in RECORDED_VERSIONS},
     )
 
@@ -184,7 +194,7 @@ def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
     synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec.resolution))
     pipeline = Comparison("pipeline", "reference", 1)
     for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec.resolution)):
-        inputs = {"styles": samples.styles[rows], **golden_noise(samples, bundle, rows)}
+        inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
         synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
     if graphs.pipeline is not None:
         for index in np.flatnonzero(~samples.mixed):

@@ -17,6 +17,7 @@ from runtime.mixing import Mask
 from runtime.noise import Noise, noise_arrays
 from runtime.parity import ENOUGH_VALUES
 from runtime.spec import GeneratorSpec
+from runtime.transforms import make_transform
 
 STORED_PIXELS = 1 << 20
 """Pixels of golden images a bundle is given: eight images up to 256 px, one at 1024 px."""
@@ -27,21 +28,25 @@ NOISE_SEED = 7
 
 @dataclass(frozen=True)
 class Case:
-    """One golden image: truncation, noise, and whether a second latent takes over the later rows."""
+    """One golden image: truncation, noise, whether a second latent takes over the later rows, and its motion.
+
+    A motion is a turn in degrees and a move (x, y) in image widths; None leaves the checkpoint's own transform.
+    """
 
     psi: float
     noise: Noise
     mixed: bool = False
+    motion: tuple[float, tuple[float, float]] | None = None
 
 
 CASES = (
-    Case(0.7, NOISE_SEED),
+    Case(0.7, NOISE_SEED, motion=(20.0, (0.1, -0.05))),
     Case(1.0, "const"),
-    Case(-0.7, "const"),
+    Case(-0.7, "const", motion=(-135.0, (0.0, 0.0))),
     Case(1.0, NOISE_SEED, mixed=True),
     Case(0.0, "const"),
     Case(0.7, "none"),
-    Case(1.0, "const", mixed=True),
+    Case(1.0, "const", mixed=True, motion=(0.0, (-0.3, 0.6))),
     Case(0.5, NOISE_SEED + 1),
 )
 """Most telling first, for sizes at which not all fit the budget."""
@@ -76,7 +81,8 @@ def draw_reference(network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, n
         w = network.mapping(torch.from_numpy(z), torch.from_numpy(c) if spec.c_dim else None).numpy()
     mean = network.mapping.w_avg.numpy()
     pairs = [_styles(spec, mask, case, rows, mean) for case, rows in zip(cases, np.split(w, len(cases)))]
-    images = _draw(network, [ws for _, ws in pairs], [case.noise for case in cases])
+    transform = _transforms(network, cases)
+    images = _draw(network, [ws for _, ws in pairs], [case.noise for case in cases], transform)
     samples = GoldenSamples(
         z=z,
         c=c,
@@ -86,6 +92,7 @@ def draw_reference(network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, n
         psi=np.array([case.psi for case in cases], np.float32),
         first=np.arange(len(cases)) * per_image,
         mixed=np.array([case.mixed and mask.is_identity for case in cases]),
+        transform=transform,
         tiles=cut_tiles(images),
         blocks=block_means(images),
     )
@@ -100,8 +107,10 @@ def _labels(spec: GeneratorSpec, case: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _draw(network: ReferenceNetwork, ws: Sequence[np.ndarray], noise: Sequence[Noise]) -> np.ndarray:
-    """Images [T, C, H, W] of `ws` [num_ws, w_dim] each, a few at a time, every one with its own noise."""
+def _draw(
+    network: ReferenceNetwork, ws: Sequence[np.ndarray], noise: Sequence[Noise], transform: np.ndarray
+) -> np.ndarray:
+    """Images [T, C, H, W] of `ws` [num_ws, w_dim] each, a few at a time, every one with its own noise and motion."""
     spec: GeneratorSpec = network.spec
     stored = [buffer.numpy() for buffer in network.synthesis.stored_noise()]
     size, images = default_batch(spec.resolution), []
@@ -109,8 +118,16 @@ def _draw(network: ReferenceNetwork, ws: Sequence[np.ndarray], noise: Sequence[N
         part = slice(start, start + size)
         arrays = [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise[part]))]
         styles = torch.from_numpy(np.stack(ws[part]))
-        images.append(network.synthesis(styles, [torch.from_numpy(array) for array in arrays]).numpy())
+        motion = torch.from_numpy(transform[part]) if spec.takes_transform else None
+        images.append(network.synthesis(styles, [torch.from_numpy(array) for array in arrays], motion).numpy())
     return np.concatenate(images)
+
+
+def _transforms(network: ReferenceNetwork, cases: Sequence[Case]) -> np.ndarray:
+    """The transform of each case [T, 3, 3]; the identity where the generator takes none."""
+    stored = network.synthesis.stored_transform()
+    own = np.eye(3, dtype=np.float32) if stored is None else stored.numpy()
+    return np.stack([own if stored is None or case.motion is None else make_transform(*case.motion) for case in cases])
 
 
 def _styles(

@@ -18,7 +18,8 @@ from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
 from runtime.parity import Comparison, Figures
-from runtime.spec import latent_names, noise_name
+from runtime.spec import TRANSFORM, latent_names, noise_name
+from runtime.transforms import make_transform
 from runtime.verify import check_batches, in_batches
 
 MAX_SAMPLES = 65_536
@@ -38,6 +39,7 @@ class Chunk:
     psi: float
     styles: np.ndarray  # [S, K, w_dim]
     noise: list[np.ndarray]  # L of [S, 1, H, W]
+    transform: np.ndarray  # [S, 3, 3]
     images: np.ndarray  # [S, C, H, W]
 
 
@@ -53,7 +55,7 @@ def verify_reference(
     check_seed(seed)
     check_batches(batches)
     reference = _matching(bundle, checkpoint)
-    network = reference.with_mean_w().build()
+    network = reference.completed().build()
     names = ["mapping", "synthesis"] + (["pipeline"] if graphs.pipeline else [])
     comparisons = {(name, batch): Comparison(name, "reference", batch) for batch in batches for name in names}
     for chunk in _chunks(network, bundle, samples, seed):
@@ -66,15 +68,14 @@ def verify_reference(
 
 
 def _matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:
-    if checkpoint.spec != bundle.spec and bundle.spec.resolution in checkpoint.spec.synthesis.resolutions:
-        checkpoint = checkpoint.at_resolution(bundle.spec.resolution)
-    if checkpoint.spec != bundle.spec:
+    try:
+        return checkpoint.variant(bundle.spec)
+    except InputError as error:
         raise InputError(
-            f"{checkpoint.name} is not this bundle's checkpoint: its specification differs "
+            f"{checkpoint.name} is not this bundle's checkpoint: {error} "
             f"(expected {bundle.manifest.provenance.checkpoint}, "
             f"sha256 {bundle.manifest.provenance.checkpoint_sha256[:12]}...)"
-        )
-    return checkpoint
+        ) from None
 
 
 def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) -> Iterator[Chunk]:
@@ -92,19 +93,32 @@ def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) 
             c = np.repeat(np.eye(spec.c_dim, dtype=np.float32)[random.randint(spec.c_dim, size=count)], sources, axis=0)
         psi = float(np.float32(random.uniform(*PSI_RANGE)))
         noise = _noise(bundle, first, count)
+        transform = np.stack([_random_transform(random) for _ in range(count)])
         with torch.no_grad():
             w = network.mapping(torch.from_numpy(z), torch.from_numpy(c) if spec.c_dim else None).numpy()
             mean = network.mapping.w_avg.numpy()
             moved = (mean + np.float32(psi) * (w - mean)).reshape(count, sources, spec.w_dim)
             ws = np.repeat(moved, spec.num_ws, axis=1) if options.identity_mask else _mixed(bundle, moved)
             styles = ws if options.identity_mask else moved
-            images = [
-                network.synthesis(
-                    torch.from_numpy(ws[i : i + 1]), [torch.from_numpy(item[i : i + 1]) for item in noise]
-                )
-                for i in range(count)
-            ]
-        yield Chunk(z, c, w, psi, styles, noise, torch.cat(images).numpy())
+            images = [_draw(network, ws[one], [item[one] for item in noise], transform[one]) for one in _each(count)]
+        yield Chunk(z, c, w, psi, styles, noise, transform, np.concatenate(images))
+
+
+def _each(count: int) -> list[slice]:
+    return [slice(index, index + 1) for index in range(count)]
+
+
+def _draw(network: ReferenceNetwork, ws: np.ndarray, noise: Sequence[np.ndarray], transform: np.ndarray) -> np.ndarray:
+    """One image [1, C, H, W]."""
+    maps = [torch.from_numpy(item) for item in noise]
+    motion = torch.from_numpy(transform) if network.spec.takes_transform else None
+    image: np.ndarray = network.synthesis(torch.from_numpy(ws), maps, motion).numpy()
+    return image
+
+
+def _random_transform(random: np.random.RandomState) -> np.ndarray:
+    """Any turn, and a move by up to half an image width."""
+    return make_transform(random.uniform(-180, 180), (random.uniform(-0.5, 0.5), random.uniform(-0.5, 0.5)))
 
 
 def _mixed(bundle: Bundle, styles: np.ndarray) -> np.ndarray:
@@ -129,7 +143,7 @@ def _run_mapping(chunk: Chunk, graphs: OpenGraphs, comparison: Comparison, batch
 
 def _run_synthesis(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: Comparison, batch: int) -> None:
     for rows, distinct in in_batches(len(chunk.images), batch):
-        inputs = {"styles": chunk.styles[rows], **_noise_inputs(chunk, bundle, rows)}
+        inputs = {"styles": chunk.styles[rows], **_other_inputs(chunk, bundle, rows)}
         comparison.add_images(chunk.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
 
 
@@ -141,11 +155,13 @@ def _run_pipeline(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: 
         if chunk.c.shape[1]:
             inputs["c"] = chunk.c[rows * sources]
         inputs["psi"] = np.full(bundle.spec.num_ws, chunk.psi, np.float32)
-        inputs |= _noise_inputs(chunk, bundle, rows)
+        inputs |= _other_inputs(chunk, bundle, rows)
         comparison.add_images(chunk.images[rows], graphs.pipeline.run(inputs, ["image", "pixels"]), distinct)
 
 
-def _noise_inputs(chunk: Chunk, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _other_inputs(chunk: Chunk, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Noise and transform, where the graphs take them."""
+    inputs = {TRANSFORM: chunk.transform[rows]} if bundle.spec.takes_transform else {}
     if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
-        return {}
-    return {noise_name(index): array[rows] for index, array in enumerate(chunk.noise)}
+        return inputs
+    return inputs | {noise_name(index): array[rows] for index, array in enumerate(chunk.noise)}

@@ -14,7 +14,7 @@ from runtime.errors import BundleError, IntegrityError
 from runtime.files import sha256_of_path
 from runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileInfo, GraphInfo, Manifest
 from runtime.mixing import Mask
-from runtime.spec import GeneratorSpec, noise_name
+from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 
 CONSTANTS = "constants.npz"
 GOLDEN = "golden.npz"
@@ -64,10 +64,12 @@ class Bundle:
 
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:
-        """`w_avg` [w_dim] and the checkpoint's own noise, `noise_00` [H, W], ...; float32."""
+        """`w_avg` [w_dim], the checkpoint's own noise, `noise_00` [H, W], ..., and transform [3, 3]; float32."""
         spec = self.spec
         shapes: dict[str, Shape] = {"w_avg": (spec.w_dim,)}
         shapes |= {noise_name(index): shape for index, shape in enumerate(spec.noise_shapes)}
+        if spec.takes_transform:
+            shapes[TRANSFORM] = (3, 3)
         return self.read_arrays(CONSTANTS, shapes)
 
     @property
@@ -79,6 +81,11 @@ class Bundle:
     def stored_noise(self) -> list[np.ndarray]:
         """The checkpoint's own noise, float32 [H, W] a noisy layer."""
         return [self.constants[noise_name(index)] for index in range(len(self.spec.noise_shapes))]
+
+    @property
+    def stored_transform(self) -> np.ndarray | None:
+        """The checkpoint's own transform, float32 [3, 3]; None where the generator takes none."""
+        return self.constants[TRANSFORM] if self.spec.takes_transform else None
 
     def read_arrays(self, name: str, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
         """The arrays of one of the bundle's `.npz` files; None in a shape is any length.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from runtime.latents import latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
 from runtime.noise import Noise, as_floats, check_whole, noise_arrays
-from runtime.spec import GeneratorSpec, noise_name
+from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
+from runtime.transforms import check_transform
 
 OUTPUTS = ("image", "pixels")
 BATCH_PIXELS = 1 << 19
@@ -25,6 +26,10 @@ MAX_DEFAULT_BATCH = 16
 
 MAX_PSI = 100.0
 """Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
+
+
+Cutoff = int | None | Literal["own"]
+"""How many rows to truncate: a number, None for all, or "own": as the checkpoint's own code does."""
 
 
 def default_batch(resolution: int) -> int:
@@ -131,23 +136,24 @@ class Generator:
         return mixed.astype(np.float32)
 
     def synthesize(
-        self, ws: Any, noise: Noise = "const", output: str = "image", batch: int | None = None
+        self, ws: Any, noise: Noise = "const", output: str = "image", batch: int | None = None, transform: Any = None
     ) -> np.ndarray:
         """`ws` [N, K, w_dim] -> "image", float32 [N, C, H, W], nominally [-1, 1]; or "pixels", uint8 [N, H, W, C].
 
         `noise` is "const" (the checkpoint's own), "none", an int seed, or a list of arrays [N or 1, 1, H, W], one a
-        noisy layer. `batch` bounds how many images run at once.
+        noise input. `batch` bounds how many images run at once. `transform` [3, 3] or [N or 1, 3, 3] turns and moves
+        a StyleGAN3's images, as `runtime.transforms.make_transform` makes it (None: the checkpoint's own).
         """
         if output not in OUTPUTS:
             raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
         styles = _floats("ws", ws, (None, self.sources, self.spec.w_dim))
         size = self._batch(batch)
-        maps = self._noise_inputs(noise, len(styles))
+        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
         parts = []
         for start in range(0, len(styles), size):
             part = slice(start, start + size)
             inputs = {"styles": styles[part]}
-            inputs |= {name: array if len(array) == 1 else array[part] for name, array in maps.items()}
+            inputs |= {name: array if len(array) == 1 else array[part] for name, array in others.items()}
             parts.append(self._synthesis.run(inputs, [output])[0])
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
@@ -155,44 +161,56 @@ class Generator:
         self,
         seeds: Sequence[int],
         psi: float = 1.0,
-        cutoff: int | None = None,
+        cutoff: Cutoff = "own",
         classes: int | None = None,
         noise: Noise = "const",
         batch: int | None = None,
+        transform: Any = None,
     ) -> np.ndarray:
-        """Seeds -> pixels, uint8 [N, H, W, C]. A bundle with K mixing sources takes K seeds an image."""
-        return np.concatenate(list(self.generate_batches(seeds, psi, cutoff, classes, noise, batch)))
+        """Seeds -> pixels, uint8 [N, H, W, C]. A bundle with K mixing sources takes K seeds an image.
+
+        `transform` is one for all images; see `synthesize` for it and for `noise`.
+        """
+        return np.concatenate(list(self.generate_batches(seeds, psi, cutoff, classes, noise, batch, transform)))
 
     def generate_batches(
         self,
         seeds: Sequence[int],
         psi: float = 1.0,
-        cutoff: int | None = None,
+        cutoff: Cutoff = "own",
         classes: int | None = None,
         noise: Noise = "const",
         batch: int | None = None,
+        transform: Any = None,
     ) -> Iterator[np.ndarray]:
         """Like `generate`, a batch at a time, so that memory stays bounded however many seeds there are."""
         per_image = self.seeds_per_image
         if not seeds or len(seeds) % per_image:
             raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
+        if transform is not None:
+            transform = check_transform(transform, count=1)
         size = self._batch(batch) * per_image
         for start in range(0, len(seeds), size):
             z = self.latents(seeds[start : start + size])
             c = None if classes is None else self.labels(classes, len(z))
-            yield self.synthesize(self.styles(self.map(z, c), psi, cutoff), noise, "pixels", batch)
+            yield self.synthesize(self.styles(self.map(z, c), psi, cutoff), noise, "pixels", batch, transform)
 
     @property
     def seeds_per_image(self) -> int:
         """How many latents one image is made of: K where the bundle has a mixing mask, else 1."""
         return self.bundle.manifest.options.latents_per_image
 
-    def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
+    def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: Cutoff = "own") -> np.ndarray:
         """Truncated styles [N / K, K, w_dim] for `synthesize`, from `w` [N, w_dim]: K rows in turn make one image."""
+        rows = self.spec.default_cutoff if cutoff == "own" else cutoff
         if self.bundle.manifest.options.identity_mask:
-            return self.truncate(w, psi, cutoff)
-        if cutoff is not None:
-            raise InputError("this bundle mixes inside its graph, so a cutoff can't apply; export without --mix for it")
+            return self.truncate(w, psi, rows)
+        if rows not in (None, self.spec.num_ws) and check_psi(psi) != 1:
+            whose = "the checkpoint's own cutoff" if cutoff == "own" else "a cutoff"
+            raise InputError(
+                f"this bundle mixes inside its graph, so {whose} of {rows} rows can't apply; truncate all "
+                f"{self.spec.num_ws} rows with it, or export without --mix"
+            )
         return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
 
     def _towards_mean(self, w: np.ndarray, psi: float) -> np.ndarray:
@@ -221,6 +239,14 @@ class Generator:
             if len(array) not in (1, count):
                 raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
         return {noise_name(index): array for index, array in enumerate(arrays)}
+
+    def _transform_inputs(self, transform: Any, count: int) -> dict[str, np.ndarray]:
+        stored = self.bundle.stored_transform
+        if stored is None:
+            if transform is not None:
+                raise InputError(f"a transform was given, but {self.spec.generation.value} takes none: leave it out")
+            return {}
+        return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
 
 
 def check_psi(psi: Any) -> float:

@@ -30,8 +30,8 @@ class GoldenSamples:
 
     Mapping: `z` [M, z_dim], `c` [M, c_dim] (c_dim may be 0), `w` [M, w_dim]. Synthesis: `styles` [T, K, w_dim],
     `noise` [T] ("const", "none" or a seed, as text), `tiles` [T, P, C, h, w], `blocks` [T, C, B, B]. `first` [T] is
-    the row of `z` that an image begins with, `psi` [T] its truncation, and `mixed` [T] whether its rows come from more
-    latents than the pipeline graph would use.
+    the row of `z` that an image begins with, `psi` [T] its truncation, `transform` [T, 3, 3] its motion, and
+    `mixed` [T] whether its rows come from more     latents than the pipeline graph would use.
     """
 
     z: np.ndarray
@@ -42,6 +42,7 @@ class GoldenSamples:
     psi: np.ndarray
     first: np.ndarray
     mixed: np.ndarray
+    transform: np.ndarray
     tiles: np.ndarray
     blocks: np.ndarray
 
@@ -54,7 +55,7 @@ class GoldenSamples:
         """Only the first `images` images, and the mapping samples that they are made of."""
         rows = len(self.z) // len(self.first) * images
         mapping = {name: getattr(self, name)[:rows] for name in ("z", "c", "w")}
-        names = ("styles", "noise", "psi", "first", "mixed", "tiles", "blocks")
+        names = ("styles", "noise", "psi", "first", "mixed", "transform", "tiles", "blocks")
         return GoldenSamples(**mapping, **{name: getattr(self, name)[:images] for name in names})
 
     def to_bytes(self) -> bytes:
@@ -78,6 +79,7 @@ class GoldenSamples:
             "psi": (None,),
             "first": (None,),
             "mixed": (None,),
+            "transform": (None, 3, 3),
             "tiles": (None, len(tile_origins(spec.resolution)), spec.img_channels, tile, tile),
             "blocks": (None, spec.img_channels, blocks, blocks),
         }
@@ -87,9 +89,8 @@ class GoldenSamples:
 
     def _check(self, where: str, sources: int) -> None:
         latents, images = len(self.z), len(self.styles)
-        same = all(
-            len(array) == images for array in (self.noise, self.psi, self.first, self.mixed, self.tiles, self.blocks)
-        )
+        per_image = (self.noise, self.psi, self.first, self.mixed, self.transform, self.tiles, self.blocks)
+        same = all(len(array) == images for array in per_image)
         if not (latents and images and same and len(self.c) == len(self.w) == latents):
             raise BundleError(f"{where}: its arrays differ in length or are empty; export the bundle again")
         if self.first.dtype.kind != "i" or self.first.min() < 0 or self.first.max() + sources > latents:
@@ -115,8 +116,9 @@ def cut_tiles(image: np.ndarray) -> np.ndarray:
 
 def block_means(image: np.ndarray) -> np.ndarray:
     """image [N, C, H, W] -> float32 [N, C, B, B]: means over a grid of blocks that covers every pixel."""
-    batch, channels, side, _ = image.shape
+    side = image.shape[-1]
     blocks = min(BLOCKS, side)
-    size = side // blocks
-    grid = image.astype(np.float64).reshape(batch, channels, blocks, size, blocks, size)
-    return grid.mean(axis=(3, 5)).astype(np.float32)
+    edges = np.arange(blocks + 1) * side // blocks  # blocks differ by a pixel where the side is no multiple
+    sums = np.add.reduceat(np.add.reduceat(image, edges[:-1], axis=2, dtype=np.float64), edges[:-1], axis=3)
+    sizes = np.diff(edges)
+    return (sums / np.outer(sizes, sizes)).astype(np.float32)

@@ -77,12 +77,16 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a bundle comes from. `mean_w` says whether the checkpoint stored the mean of w or export computed it."""
+    """Where a bundle comes from.
+
+    `mean_w` and `noise` say whether the checkpoint stored the mean of w and the noise, or export made them.
+    """
 
     checkpoint: str
     checkpoint_sha256: str
     checkpoint_format: str
     mean_w: str
+    noise: str
     versions: dict[str, str]
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 from runtime.errors import BundleError
 
 Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class ChosenBy:
+    """Annotation of a field whose record class the value of an earlier field, `field`, chooses."""
+
+    field: str
+    classes: Mapping[Any, type]
 
 
 def to_plain(value: Any) -> Any:
@@ -37,14 +47,20 @@ def from_plain(cls: type[Record], data: Any, where: str) -> Record:
     unknown = sorted(set(data) - set(fields))
     if unknown:
         raise BundleError(f"{where}: unknown field {unknown[0]!r}; expected only {', '.join(fields)}")
-    values = {}
-    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    hints = typing.get_type_hints(cls, include_extras=True)
     for name, field in fields.items():
         if name in data:
-            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
+            values[name] = _convert(_chosen(hints[name], values), data[name], f"{where}.{name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise BundleError(f"{where}: the field {name!r} is missing")
     return cls(**values)
+
+
+def _chosen(hint: Any, values: Mapping[str, Any]) -> Any:
+    """The type of a field, which may depend on a field read before it."""
+    choice = next((item for item in getattr(hint, "__metadata__", ()) if isinstance(item, ChosenBy)), None)
+    return hint if choice is None else choice.classes[values[choice.field]]
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

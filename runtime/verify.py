@@ -15,7 +15,7 @@ from runtime.graphs import OpenGraphs
 from runtime.manifest import NoiseMode
 from runtime.noise import noise_arrays
 from runtime.parity import Comparison, Figures, to_pixels
-from runtime.spec import latent_names, noise_name
+from runtime.spec import TRANSFORM, latent_names, noise_name
 
 BATCHES = (1, 2, 3, 8)
 """Batch sizes that show a batch that was baked or mixed up."""
@@ -65,7 +65,7 @@ def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
 def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
     comparison = Comparison("synthesis", "golden", batch)
     for rows, distinct in in_batches(len(golden.styles), batch):
-        inputs = {"styles": golden.styles[rows], **golden_noise(golden, bundle, rows)}
+        inputs = {"styles": golden.styles[rows], **golden_inputs(golden, bundle, rows)}
         _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
     return comparison.figures()
 
@@ -88,15 +88,16 @@ def pipeline_inputs(golden: GoldenSamples, bundle: Bundle, index: int, batch: in
     if golden.c.shape[1]:
         inputs["c"] = np.repeat(golden.c[first][None], batch, axis=0)
     inputs["psi"] = np.full(bundle.spec.num_ws, golden.psi[index], np.float32)
-    return inputs | golden_noise(golden, bundle, np.full(batch, index))
+    return inputs | golden_inputs(golden, bundle, np.full(batch, index))
 
 
-def golden_noise(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Noise inputs [N, 1, H, W] of the images `rows`; none where the graph holds its noise."""
+def golden_inputs(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Inputs beside the styles of the images `rows`: noise [N, 1, H, W] and transform [N, 3, 3], where there are."""
+    inputs = {TRANSFORM: golden.transform[rows]} if bundle.spec.takes_transform else {}
     if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
-        return {}
+        return inputs
     per_image = [noise_arrays(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise) for index in rows]
-    return {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
+    return inputs | {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
 
 
 def _compare_images(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from runtime import Generator
+    from runtime.generator import Cutoff
 
 Command = Callable[..., Any]
 
@@ -55,6 +56,22 @@ class Finite(click.ParamType):
             return check_psi(value)
         except InputError as error:
             self.fail(str(error).removeprefix("psi is "), param, ctx)
+
+
+class Pair(click.ParamType):
+    """`X,Y` -> two finite numbers."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """Parse, with one line for anything else."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            x, y = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{str(value)[:40]!r} is not two numbers like 0.25,-0.1", param, ctx)
+        return x, y
 
 
 class NoiseOption(click.ParamType):
@@ -99,7 +116,12 @@ class Drawing:
     def styles(self, generator: Generator, seeds: list[int]) -> np.ndarray:
         """Truncated styles [N, K, w_dim] of seeds, K seeds an image where the bundle mixes."""
         labels = None if self.class_ is None else generator.labels(self.class_, len(seeds))
-        return generator.styles(generator.map(generator.latents(seeds), labels), self.psi, self.cutoff)
+        return generator.styles(generator.map(generator.latents(seeds), labels), self.psi, self.rows)
+
+    @property
+    def rows(self) -> Cutoff:
+        """How many style rows to truncate."""
+        return "own" if self.cutoff is None else self.cutoff
 
 
 def running_options(command: Command) -> Command:
@@ -125,7 +147,12 @@ def drawing_options(command: Command) -> Command:
     wrapped: Command = running_options(packed)
     for option in (
         click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
-        click.option("--cutoff", type=click.IntRange(min=0), metavar="N", help="Truncate only the first N style rows."),
+        click.option(
+            "--cutoff",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Truncate only the first N style rows [default: as the checkpoint's own code, all or StyleGAN's 8].",
+        ),
         click.option(
             "--class", "class_", type=click.IntRange(min=0), metavar="K", help="Class of a conditional model."
         ),

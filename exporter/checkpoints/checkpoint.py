@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporter.checkpoints.layout import MEAN_W, check_shapes, expected_shapes
+from exporter.checkpoints.layout import MEAN_W, check_shapes, expected_shapes, is_optional
+from exporter.checkpoints.source import SourceFormat
 from runtime.errors import BundleError, CheckpointError, InputError
+from runtime.noise import seeded_noise
 from runtime.spec import GeneratorSpec
 
 if TYPE_CHECKING:
@@ -20,12 +21,8 @@ if TYPE_CHECKING:
     from exporter.networks import ReferenceNetwork
 
 
-class SourceFormat(str, Enum):
-    """The file formats that are read."""
-
-    NVIDIA_TORCH = "NVIDIA PyTorch pickle"
-    ROSINALITY_STYLEGAN2 = "rosinality stylegan2-pytorch"
-    SAFETENSORS = "stylegan-edge safetensors"
+NOISE_SEED = 0
+"""Draws the noise of a checkpoint that stores none."""
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,64 @@ class Checkpoint:
         return MEAN_W in self.weights
 
     @property
+    def has_noise(self) -> bool:
+        """Whether the file stored noise for every noise input."""
+        return all(item.buffer in self.weights for item in self.spec.noise_inputs)
+
+    @property
     def parameter_count(self) -> int:
         """Learned values: everything but the mean of `w` and the stored noise."""
-        learned = (name for name in self.weights if name != MEAN_W and not name.endswith(".noise_const"))
-        return sum(self.weights[name].size for name in learned)
+        return sum(array.size for name, array in self.weights.items() if not is_optional(name))
 
     def at_resolution(self, resolution: int) -> Checkpoint:
         """The same generator stopped at a lower resolution. Raises InputError where it has no toRGB there."""
         try:
-            spec = self.spec.at_resolution(resolution)
+            return self._with_spec(self.spec.at_resolution(resolution))
         except BundleError as error:
             raise InputError(str(error)) from None
-        names = set(expected_shapes(spec)) | {MEAN_W}
+
+    def at_lod(self, lod: float) -> Checkpoint:
+        """The same generator at another level of detail. Raises InputError where it has none such."""
+        try:
+            return self._with_spec(self.spec.at_lod(lod))
+        except BundleError as error:
+            raise InputError(str(error)) from None
+
+    def variant(self, spec: GeneratorSpec) -> Checkpoint:
+        """This checkpoint at the resolution and level of detail of `spec`. Raises InputError where it isn't such."""
+        found = self.at_resolution(spec.resolution).at_lod(spec.synthesis.level_of_detail)
+        if found.spec != spec:
+            raise InputError("its specification differs")
+        return found
+
+    def _with_spec(self, spec: GeneratorSpec) -> Checkpoint:
+        names = set(expected_shapes(spec))
         weights = {name: array for name, array in self.weights.items() if name in names}
         return dataclasses.replace(self, spec=spec, weights=weights)
 
-    def with_mean_w(self) -> Checkpoint:
-        """This checkpoint with a mean of `w`: the stored one, or one computed from seeded samples (needs torch)."""
-        if self.has_mean_w:
-            return self
-        from exporter.mean_w import compute_mean_w
+    def completed(self) -> Checkpoint:
+        """This checkpoint with a mean of `w` and noise: what the file stored, or else both made from seeds.
 
-        return dataclasses.replace(self, weights={**self.weights, MEAN_W: compute_mean_w(self)})
+        Computing the mean needs torch.
+        """
+        weights = dict(self.weights)
+        if not self.has_noise:
+            weights |= drawn_noise(self.spec)
+        if not self.has_mean_w:
+            from exporter.mean_w import compute_mean_w
+
+            weights[MEAN_W] = compute_mean_w(dataclasses.replace(self, weights=weights))
+        return dataclasses.replace(self, weights=weights)
 
     def build(self, dtype: torch.dtype | None = None) -> ReferenceNetwork:
         """The reference network holding these weights, in evaluation mode (float32 unless `dtype` says otherwise)."""
         from exporter.networks import build_network
 
         return build_network(self, dtype)
+
+
+def drawn_noise(spec: GeneratorSpec) -> dict[str, np.ndarray]:
+    """Noise for a network whose file stores none, by canonical name: the same for every level of detail."""
+    spec = spec.at_lod(0)
+    names = (item.buffer for item in spec.noise_inputs)
+    return {name: array[0, 0] for name, array in zip(names, seeded_noise(spec, NOISE_SEED))}

@@ -10,8 +10,8 @@ HEAD_BYTES = 256
 """How much of a file is looked at."""
 
 SUPPORTED = (
-    "supported: NVIDIA PyTorch pickles (StyleGAN2-ADA, StyleGAN2 of the StyleGAN3 code), rosinality stylegan2-pytorch "
-    ".pt, stylegan-edge .safetensors"
+    "supported: NVIDIA pickles (StyleGAN and StyleGAN2 of TensorFlow, StyleGAN2-ADA, StyleGAN3), rosinality "
+    "style-based-gan-pytorch and stylegan2-pytorch, stylegan-edge .safetensors"
 )
 
 

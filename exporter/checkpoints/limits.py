@@ -21,6 +21,9 @@ MAX_LINE_BYTES = 1024
 MAX_ATTRIBUTE = 1e30
 """Absolute value of a module's numeric attributes. Gains, clamps and multipliers stay below 1000."""
 
+MAX_NUMBERS = 16
+"""Whole numbers of one attribute that is a list: sizes have 2, paddings 4."""
+
 MAX_MODULE_DEPTH = 16
 """Nesting of network modules. Official files nest 5 deep."""
 

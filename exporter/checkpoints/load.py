@@ -8,10 +8,12 @@ from typing import IO
 
 import numpy as np
 
-from exporter.checkpoints import limits, nvidia, rosinality
-from exporter.checkpoints.checkpoint import Checkpoint, SourceFormat
+from exporter.checkpoints import limits, rosinality
+from exporter.checkpoints.checkpoint import Checkpoint
 from exporter.checkpoints.detect import HEAD_BYTES, SUPPORTED, Container, detect_container
 from exporter.checkpoints.safetensors_file import read_safetensors
+from exporter.checkpoints.snapshot_pickle import read_snapshot_pickle
+from exporter.checkpoints.source import SourceFormat
 from exporter.checkpoints.tensors import load_torch_stream
 from exporter.checkpoints.torch_zip import load_torch_zip
 from runtime.errors import BundleError, CheckpointError
@@ -73,7 +75,7 @@ def _load(path: Path, file: IO[bytes], size: int) -> Checkpoint:
 
 def _read(container: Container, path: Path, file: IO[bytes], size: int, head: bytes) -> tuple[SourceFormat, Contents]:
     if container is Container.PICKLE:
-        return SourceFormat.NVIDIA_TORCH, nvidia.read_nvidia_pickle(file, size)
+        return read_snapshot_pickle(file, size)
     if container is Container.SAFETENSORS:
         return SourceFormat.SAFETENSORS, read_safetensors(path, head)
     if container is Container.TORCH_ZIP:
@@ -82,5 +84,5 @@ def _read(container: Container, path: Path, file: IO[bytes], size: int, head: by
     else:
         value = load_torch_stream(file, size, rosinality.ALLOWED)
         details = {"container": container.value}
-    spec, weights, more = rosinality.read_rosinality(value)
-    return SourceFormat.ROSINALITY_STYLEGAN2, (spec, weights, {**more, **details})
+    source, (spec, weights, more) = rosinality.read_rosinality(value)
+    return source, (spec, weights, {**more, **details})

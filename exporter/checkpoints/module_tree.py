@@ -48,6 +48,20 @@ class Module:
             raise CheckpointError(f"{self} has {name} = {quoted(value)}, expected a number")
         return float(value)
 
+    def number_or_none(self, name: str) -> float | None:
+        """A numeric attribute that may be None or missing."""
+        return None if self.attributes.get(name) is None else self.number(name)
+
+    def numbers(self, name: str) -> list[int]:
+        """A few whole numbers: a list or an array. Raises CheckpointError where the attribute is anything else."""
+        value = self.attributes.get(name)
+        array = as_array(value)
+        if array is not None and array.dtype.kind in "iu" and array.size <= limits.MAX_NUMBERS:
+            value = [int(item) for item in array.reshape(-1)]
+        if not isinstance(value, list) or not all(type(item) is int for item in value):
+            raise CheckpointError(f"{self} has {name} = {quoted(value)}, expected whole numbers")
+        return value
+
     def child(self, name: str) -> Module:
         """A child module. Raises CheckpointError where it is missing."""
         if name not in self.children:
@@ -69,6 +83,23 @@ class Module:
 
     def __str__(self) -> str:
         return f"the module {shown(self.path)}" if self.path else "the generator"
+
+
+def common(what: str, values: list[Value]) -> Value:
+    """The value that all layers share. Raises CheckpointError where they disagree."""
+    if not values:
+        raise CheckpointError(f"the network has no layer that would say its {what}")
+    if any(value != values[0] for value in values):
+        found = " and ".join(dict.fromkeys(shown(value) for value in values))
+        raise CheckpointError(f"the layers disagree on {what}: {found}; one value for all is supported")
+    return values[0]
+
+
+def require_lrelu(layer: Module) -> None:
+    """Raise CheckpointError where a layer has another activation than leaky ReLU."""
+    activation = layer.get("activation", str)
+    if activation != "lrelu":
+        raise CheckpointError(f"{layer} uses the activation {quoted(activation)}; only 'lrelu' is supported")
 
 
 def rebuild_module(meta: Any, *_: Any) -> Instance:

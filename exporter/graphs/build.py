@@ -12,15 +12,15 @@ import onnx_ir as ir
 import torch
 
 from exporter.checkpoints import Checkpoint
-from exporter.graphs.stylegan2 import DeployMapping, DeployPipeline, DeploySynthesis
 from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
+from exporter.networks.deploy import DeployMapping, deploy_pipeline, deploy_synthesis
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
 from runtime.mixing import Mask
-from runtime.spec import GeneratorSpec, latent_names, noise_name
+from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
-MAX_NODES_PER_LAYER = 12
-"""Nodes a styled layer: more means that something was not folded."""
+MAX_NODES_PER_LAYER = 18
+"""Nodes a layer: more means that something was not folded. StyleGAN's instance normalisation makes for the most."""
 FEWEST_LAYERS = 3
 """Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
 
@@ -76,13 +76,14 @@ def build_mapping(checkpoint: Checkpoint) -> Graph:
 
 
 def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
-    """`synthesis`: styles [N, K, w_dim], noise -> image, pixels; the mask is baked in."""
+    """`synthesis`: styles [N, K, w_dim], noise, transform -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
     styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
-    maps = _noise_inputs(spec, noise)
-    module = DeploySynthesis(spec, checkpoint.weights, mask.matrix, noise.value)
-    arguments = (styles.example, tuple(item.example for item in maps))
-    model = trace(module, GraphName.SYNTHESIS.value, arguments, [styles, *maps], ["image", "pixels"])
+    maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
+    module = deploy_synthesis(spec, checkpoint.weights, mask.matrix, noise.value)
+    arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
+    inputs = [styles, *maps, *transforms]
+    model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
     allowed = MAX_NODES_PER_LAYER * max(len(spec.layers), FEWEST_LAYERS)
     if len(model.graph) > allowed:
         raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
@@ -90,22 +91,23 @@ def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Gra
 
 
 def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
-    """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise -> image, pixels."""
+    """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise, transform -> image, pixels."""
     spec = checkpoint.spec
     sources = 1 if mask.is_identity else mask.matrix.shape[1]
     latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in latent_names(sources)]
     labels = _label_inputs(spec)
     psi = GraphInput("psi", torch.empty(spec.num_ws))
-    maps = _noise_inputs(spec, noise)
+    maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
     matrix = np.ones((spec.num_ws, 1)) if mask.is_identity else mask.matrix
     arguments = (
         tuple(item.example for item in latents),
         labels[0].example if labels else None,
         psi.example,
         tuple(item.example for item in maps),
+        *(item.example for item in transforms),
     )
-    module = DeployPipeline(spec, checkpoint.weights, matrix, noise.value)
-    inputs = [*latents, *labels, psi, *maps]
+    module = deploy_pipeline(spec, checkpoint.weights, matrix, noise.value)
+    inputs = [*latents, *labels, psi, *maps, *transforms]
     return Graph(GraphName.PIPELINE, trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"]))
 
 
@@ -121,3 +123,8 @@ def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
         GraphInput(noise_name(index), torch.empty(1, 1, *shape), f"{noise_name(index)}_{BATCH}")
         for index, shape in enumerate(spec.noise_shapes)
     ]
+
+
+def _transform_inputs(spec: GeneratorSpec) -> list[GraphInput]:
+    """The transform may be one for all images, or one for each."""
+    return [GraphInput(TRANSFORM, torch.empty(1, 3, 3), f"{TRANSFORM}_{BATCH}")] if spec.takes_transform else []

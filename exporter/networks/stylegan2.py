@@ -1,4 +1,4 @@
-"""The StyleGAN2 reference: mapping and synthesis networks as the papers describe them, in plain PyTorch.
+"""The StyleGAN2 reference: the synthesis network as the papers describe it, in plain PyTorch.
 
 Written for reading and for exactness: per-sample weights, zero insertion, no custom kernels; any floating-point type.
 Papers: StyleGAN2 (arXiv 1912.04958), its configuration in StyleGAN2-ADA (arXiv 2006.06676). N is the batch.
@@ -8,71 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exporter.networks.base import ReferenceNetwork, ReferenceSynthesis
 from exporter.networks.fir import filter_image, filter_kernel, transposed_conv_padding, upsample
-from runtime.noise import Noise, resolve_noise
-from runtime.spec import Architecture, GeneratorSpec, LayerKind, MappingSpec, StyledLayer, StyleGAN2Spec
+from exporter.networks.mapping import EPSILON, LEAKY_SLOPE, FullyConnected
+from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
 
-EPSILON = 1e-8
-"""Added under both square roots: second-moment normalisation and demodulation."""
-LEAKY_SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2)
 """Restores the variance that leaky ReLU takes away."""
 RESNET_GAIN = math.sqrt(0.5)
 """Scales both branches of a residual block, so that their sum keeps its variance."""
-
-
-def normalize_second_moment(x: Tensor) -> Tensor:
-    """Scale each row of [N, features] to a root mean square of 1."""
-    return x * (x.square().mean(dim=1, keepdim=True) + EPSILON).rsqrt()
-
-
-class FullyConnected(nn.Module):
-    """A linear layer with equalised learning rate (arXiv 1710.10196, section 4.1): [N, in] -> [N, out]."""
-
-    def __init__(self, in_features: int, out_features: int, lr_multiplier: float = 1.0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(out_features))
-        self.weight_gain = lr_multiplier / math.sqrt(in_features)
-        self.bias_gain = lr_multiplier
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, in] -> [N, out]."""
-        return functional.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
-
-
-class Mapping(nn.Module):
-    """`z` [N, z_dim] and label `c` [N, c_dim] -> `w` [N, w_dim] (arXiv 1812.04948, section 2)."""
-
-    w_avg: Tensor
-
-    def __init__(self, spec: MappingSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        if spec.c_dim:
-            self.embed = FullyConnected(spec.c_dim, spec.embed_features)
-        widths = (spec.z_dim + spec.embed_features, *spec.features)
-        for index, (inputs, outputs) in enumerate(pairwise(widths)):
-            self.add_module(f"fc{index}", FullyConnected(inputs, outputs, spec.lr_multiplier))
-        self.register_buffer("w_avg", torch.zeros(spec.w_dim))
-
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Labels are one-hot or soft; needed exactly where c_dim > 0."""
-        x = normalize_second_moment(z)  # [N, z_dim]
-        if self.spec.c_dim:
-            if c is None:
-                raise ValueError(f"this generator is conditional: it needs a label c [N, {self.spec.c_dim}]")
-            # z and the embedded label are normalised separately (StyleGAN2-ADA, appendix C).
-            x = torch.cat([x, normalize_second_moment(self.embed(c))], dim=1)  # [N, z_dim + embed]
-        for index in range(len(self.spec.features)):
-            x = functional.leaky_relu(self.get_submodule(f"fc{index}")(x), LEAKY_SLOPE) * ACTIVATION_GAIN
-        return x
 
 
 def modulated_conv(
@@ -105,7 +55,7 @@ class SynthesisLayer(nn.Module):
     noise_const: Tensor
     kernel: Tensor
 
-    def __init__(self, layer: StyledLayer, w_dim: int, network: StyleGAN2Spec, gain: float = 1.0) -> None:
+    def __init__(self, layer: Layer, w_dim: int, network: StyleGAN2Spec, gain: float = 1.0) -> None:
         super().__init__()
         self.up = layer.up
         self.gain = gain
@@ -118,7 +68,7 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("kernel", filter_kernel(network.resample_filter), persistent=False)
         if layer.noise is not None:
             self.noise_strength = nn.Parameter(torch.zeros(()))
-            self.register_buffer("noise_const", torch.zeros(layer.resolution, layer.resolution))
+            self.register_buffer("noise_const", torch.zeros(layer.out_size, layer.out_size))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [N, in, H, W], w [N, w_dim], noise [N or 1, 1, H', W'] or None -> [N, out, H', W']."""
@@ -133,7 +83,7 @@ class SynthesisLayer(nn.Module):
 class ToRGB(nn.Module):
     """Modulated 1x1 convolution without demodulation, bias, clamp: [N, in, H, W] -> [N, img_channels, H, W]."""
 
-    def __init__(self, layer: StyledLayer, w_dim: int, network: StyleGAN2Spec) -> None:
+    def __init__(self, layer: Layer, w_dim: int, network: StyleGAN2Spec) -> None:
         super().__init__()
         self.clamp = network.conv_clamp
         self.style_gain = 1 / math.sqrt(layer.in_channels)
@@ -166,9 +116,9 @@ class SynthesisBlock(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, layers: Sequence[StyledLayer], spec: GeneratorSpec) -> None:
+    def __init__(self, layers: Sequence[Layer], spec: GeneratorSpec) -> None:
         super().__init__()
-        network, first = spec.synthesis, layers[0]
+        network, first = _network(spec), layers[0]
         self.layers = tuple(layers)
         self.residual = network.architecture is Architecture.RESNET and first.up
         self.register_buffer("kernel", filter_kernel(network.resample_filter), persistent=False)
@@ -194,6 +144,7 @@ class SynthesisBlock(nn.Module):
         if image is not None:
             image = upsample(image, self.kernel)
         for layer in self.layers:
+            assert layer.style is not None
             module, w = self.get_submodule(layer.name.split(".")[1]), ws[:, layer.style]
             if layer.kind is LayerKind.TO_RGB:
                 if shortcut is not None:
@@ -206,53 +157,31 @@ class SynthesisBlock(nn.Module):
         return (x if shortcut is None else x + shortcut), image
 
 
-class Synthesis(nn.Module):
-    """`ws` [N, num_ws, w_dim] and noise -> image [N, img_channels, H, W], nominally in [-1, 1]."""
+class Synthesis(ReferenceSynthesis):
+    """All blocks."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        for resolution in spec.synthesis.resolutions:
-            layers = [layer for layer in spec.layers if layer.resolution == resolution]
+        super().__init__(spec)
+        self.network = _network(spec)
+        for resolution in self.network.resolutions:
+            layers = [layer for layer in spec.layers if layer.out_size == resolution]
             self.add_module(f"b{resolution}", SynthesisBlock(layers, spec))
 
-    def stored_noise(self) -> list[Tensor]:
-        """The checkpoint's own noise buffers [H, W], in synthesis order."""
-        return [self.get_buffer(f"{layer.name}.noise_const") for layer in self.spec.layers if layer.noise is not None]
-
-    def forward(self, ws: Tensor, noise: Noise = "const") -> Tensor:
-        """`noise` takes the forms of `Generator.synthesize`; a list may hold tensors of any floating-point type."""
-        maps = self._noise_tensors(noise, ws)
+    def draw(self, ws: Tensor, noise: list[Tensor] | None, transform: Tensor | None) -> Tensor:
+        """ws [N, num_ws, w_dim], noise [N or 1, 1, H, W] a convolution -> image [N, img_channels, H, W]."""
         x = image = None
-        for resolution in self.spec.synthesis.resolutions:
-            x, image = self.get_submodule(f"b{resolution}")(x, image, ws, maps)
+        for resolution in self.network.resolutions:
+            x, image = self.get_submodule(f"b{resolution}")(x, image, ws, noise)
         assert image is not None
         return image
 
-    def _noise_tensors(self, noise: Noise, like: Tensor) -> list[Tensor] | None:
-        if isinstance(noise, str) and noise == "const":
-            return [buffer[None, None] for buffer in self.stored_noise()]
-        if isinstance(noise, (list, tuple)) and all(isinstance(item, Tensor) for item in noise):
-            return [item.to(like) for item in noise]
-        arrays = resolve_noise(self.spec, noise, None)
-        return None if arrays is None else [torch.from_numpy(array).to(like) for array in arrays]
 
-
-class Generator(nn.Module):
+class Generator(ReferenceNetwork):
     """The whole generator: `mapping`, `truncate`, `synthesis`."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        self.mapping = Mapping(spec.mapping)
-        self.synthesis = Synthesis(spec)
+        super().__init__(spec, Synthesis(spec))
 
-    def truncate(self, w: Tensor, psi: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """`w` [N, w_dim] -> `ws` [N, num_ws, w_dim]: moved towards the mean on the first `cutoff` rows (None: all)."""
-        ws = w[:, None].repeat(1, self.spec.num_ws, 1)
-        if psi == 1:
-            return ws
-        rows = self.spec.num_ws if cutoff is None else cutoff
-        mean = self.mapping.w_avg
-        ws[:, :rows] = mean + psi * (ws[:, :rows] - mean)
-        return ws
+
+def _network(spec: GeneratorSpec) -> StyleGAN2Spec:
+    return cast(StyleGAN2Spec, spec.synthesis)

@@ -24,6 +24,12 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     help="Noise as inputs, baked in from the checkpoint, or left out.",
 )
 @click.option("--resolution", type=click.IntRange(min=4), metavar="R", help="Stop at a lower resolution.")
+@click.option(
+    "--lod",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="Level of detail of a StyleGAN, 0 for the full one [default: the checkpoint's].",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -34,6 +40,7 @@ def command(
     mix: str | None,
     noise: str,
     resolution: int | None,
+    lod: float | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -54,6 +61,7 @@ def command(
             mask=mix,
             noise=noise,
             resolution=resolution,
+            lod=lod,
             pipeline=pipeline,
             force=force,
         )
@@ -62,5 +70,5 @@ def command(
         print_json({"bundle": str(output), "parity": figures_document(manifest.parity)})
         return
     print_figures(manifest.parity)
-    click.echo(f"Mean of w: {manifest.provenance.mean_w}.")
+    click.echo(f"Mean of w: {manifest.provenance.mean_w}. Noise: {manifest.provenance.noise}.")
     click.echo(f"Bundle: {output} ({', '.join(graph.file for graph in manifest.graphs.values())})")

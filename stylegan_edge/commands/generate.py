@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stylegan_edge.options import BUNDLE, Drawing, SeedList, drawing_options
+from stylegan_edge.options import BUNDLE, Drawing, Pair, SeedList, drawing_options
 
 
 @click.command("generate")
@@ -16,12 +16,18 @@ from stylegan_edge.options import BUNDLE, Drawing, SeedList, drawing_options
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to."
 )
 @click.option("--grid", is_flag=True, help="One contact sheet, grid.png, instead of a file a seed.")
+@click.option("--rotate", type=float, metavar="DEG", help="Turn a StyleGAN3's images counter-clockwise.")
+@click.option(
+    "--translate", type=Pair(), metavar="X,Y", help="Move a StyleGAN3's images right and down, in image widths."
+)
 @drawing_options
 def command(
     bundle: Path,
     seeds: list[int],
     output: Path,
     grid: bool,
+    rotate: float | None,
+    translate: tuple[float, float] | None,
     drawing: Drawing,
 ) -> None:
     """Draw the images of seeds from BUNDLE: seed0000.png, seed0001.png, ...
@@ -30,14 +36,17 @@ def command(
     turn.
     """
     from runtime.images import contact_sheet, open_image_folder
+    from runtime.transforms import make_transform
     from stylegan_edge.display import progress
 
+    moved = rotate is not None or translate is not None
+    transform = make_transform(rotate or 0.0, translate or (0.0, 0.0)) if moved else None
     generator = drawing.load(bundle)
     per_image = generator.seeds_per_image
     groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]
     names = ["grid.png"] if grid else _file_names(groups)
     images = generator.generate_batches(
-        seeds, drawing.psi, drawing.cutoff, drawing.class_, drawing.noise, drawing.batch
+        seeds, drawing.psi, drawing.rows, drawing.class_, drawing.noise, drawing.batch, transform
     )
     with (
         open_image_folder(output, names, overwrite=drawing.force) as folder,

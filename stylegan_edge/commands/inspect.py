@@ -47,7 +47,14 @@ def _checkpoint_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "sha256": checkpoint.sha256,
         "parameters": checkpoint.parameter_count,
         "mean of w": "stored" if checkpoint.has_mean_w else "absent: export computes it from 65,536 seeded samples",
+        **_noise_fact(checkpoint),
     }
+
+
+def _noise_fact(checkpoint: Checkpoint) -> dict[str, str]:
+    if not checkpoint.spec.noise_inputs:
+        return {}
+    return {"noise": "stored" if checkpoint.has_noise else "absent: export draws it from a seed"}
 
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
@@ -59,6 +66,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "noise": manifest.options.noise.value,
         "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
         "mean of w": manifest.provenance.mean_w,
+        "stored noise": manifest.provenance.noise,
         **{
             f"{name}.onnx": f"{graph.precision}, opset {graph.opset}, {graph.nodes} nodes, "
             f"{manifest.files[graph.file].size:,} bytes"
@@ -76,6 +84,7 @@ def _network_document(spec: GeneratorSpec) -> dict[str, Any]:
         "specification": spec.to_json(),
         "num_ws": spec.num_ws,
         "noise_inputs": [list(shape) for shape in spec.noise_shapes],
+        "takes_transform": spec.takes_transform,
         "gmac": {
             "convolutions": cost.convolutions / 1e9,
             "fir": cost.fir / 1e9,
@@ -87,6 +96,11 @@ def _network_document(spec: GeneratorSpec) -> dict[str, Any]:
     }
 
 
+def _truncation(spec: GeneratorSpec) -> str:
+    psi, rows = spec.truncation.psi, spec.default_cutoff
+    return "none" if psi == 1 else f"psi {psi:g}, {'all rows' if rows is None else f'the first {rows} rows'}"
+
+
 def _layers(spec: GeneratorSpec) -> list[dict[str, Any]]:
     from runtime.cost import count_cost
 
@@ -94,8 +108,8 @@ def _layers(spec: GeneratorSpec) -> list[dict[str, Any]]:
     return [
         {
             "name": layer.name,
-            "input": [layer.in_channels, *[layer.resolution // (2 if layer.up else 1)] * 2],
-            "output": [layer.out_channels, layer.resolution, layer.resolution],
+            "input": [layer.in_channels, layer.in_size, layer.in_size],
+            "output": [layer.out_channels, layer.out_size, layer.out_size],
             "style_row": layer.style,
             "noise": layer.noise,
             "gmac": (costs[layer.name].convolution + costs[layer.name].fir) / 1e9,
@@ -111,12 +125,13 @@ def _print(title: str, facts: dict[str, Any], spec: GeneratorSpec) -> None:
     cost, mapping = count_cost(spec), spec.mapping
     rows = {
         **facts,
-        "generation": f"{spec.generation.value}, {spec.synthesis.architecture.value}",
+        "generation": spec.generation.value,
+        **spec.synthesis.summary(),
         "image": f"{spec.resolution} x {spec.resolution}, {spec.img_channels} channels",
         "latents": f"z {spec.z_dim}, w {spec.w_dim}, labels {spec.c_dim or 'none'}, {spec.num_ws} style rows",
         "mapping": f"{len(mapping.features)} layers of {', '.join(sorted({str(w) for w in mapping.features}))}, "
         f"lr multiplier {mapping.lr_multiplier:g}",
-        "clamp": spec.synthesis.conv_clamp or "none",
+        "default truncation": _truncation(spec),
         "noise inputs": len(spec.noise_shapes),
         "GMAC an image": f"{cost.convolutions / 1e9:.4g} convolutions + {cost.fir / 1e9:.3g} FIR "
         f"+ {(cost.styles + cost.mapping) / 1e9:.2g} styles and mapping",
@@ -130,7 +145,7 @@ def _print(title: str, facts: dict[str, Any], spec: GeneratorSpec) -> None:
                 layer["name"],
                 " x ".join(map(str, layer["input"])),
                 " x ".join(map(str, layer["output"])),
-                str(layer["style_row"]),
+                "-" if layer["style_row"] is None else str(layer["style_row"]),
                 "-" if layer["noise"] is None else f"noise_{layer['noise']:02d}",
                 f"{layer['gmac']:.4f}",
             ]

@@ -103,7 +103,7 @@ def test_interpolate_writes_a_film(call: Any, tiny_bundle: Bundle, name: str) ->
 
 def test_inspect_shows_a_checkpoint(call: Any, demo_checkpoint: Path) -> None:
     text = call("inspect", demo_checkpoint)
-    for fact in ("NVIDIA PyTorch pickle", "stylegan2, skip", "64 x 64, 3 channels", "481,728", "noise_08", "G_ema"):
+    for fact in ("NVIDIA PyTorch pickle", "stylegan2", "skip", "64 x 64, 3 channels", "481,728", "noise_08", "G_ema"):
         assert fact in text
 
 

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from exporter.graphs import stylegan2
-from exporter.graphs.stylegan2 import DeployMapping, DeployPipeline, DeploySynthesis
+from exporter.checkpoints import Checkpoint
+from exporter.networks.deploy import DeployMapping, common, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy.filtered import symmetric_crop
+from exporter.networks.deploy.stylegan1 import repeating_kernel
+from exporter.networks.stylegan1 import repeat_pixels
 from runtime.mixing import identity_mask, parse_mask
-from runtime.spec import Architecture
-from tests.tiny import tiny_checkpoint
+from runtime.spec import Architecture, GeneratorSpec, LabelInput
+from runtime.transforms import make_transform
+from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 EXACT = 1e-12
 """Of the reference's largest value: float64 rounding, a few hundred operations deep."""
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "skip": {},
-    "orig": {"architecture": Architecture.ORIG},
-    "resnet": {"architecture": Architecture.RESNET},
-    "no clamp": {"conv_clamp": None},
-    "active clamp": {"conv_clamp": 0.5},
-    "active clamp in a resnet": {"architecture": Architecture.RESNET, "conv_clamp": 0.5},
-    "no noise": {"use_noise": False},
-    "scaled demodulation": {"scaled_demodulation": True},
-    "three taps": {"resample_filter": (0.2, 0.5, 0.3)},
-    "three taps in a resnet": {"architecture": Architecture.RESNET, "resample_filter": (0.2, 0.5, 0.3)},
-    "six taps": {"resample_filter": (0.05, 0.1, 0.2, 0.3, 0.2, 0.15)},
-    "grey": {"img_channels": 1},
-    "RGBA": {"img_channels": 4},
-    "4 px": {"channels": (5,)},
-    "all widths alike": {"channels": (6, 6)},
+VARIANTS: dict[str, GeneratorSpec] = {
+    "skip": tiny_spec(),
+    "orig": tiny_spec(Architecture.ORIG),
+    "resnet": tiny_spec(Architecture.RESNET),
+    "no clamp": tiny_spec(conv_clamp=None),
+    "active clamp": tiny_spec(conv_clamp=0.5),
+    "active clamp in a resnet": tiny_spec(Architecture.RESNET, conv_clamp=0.5),
+    "no noise": tiny_spec(use_noise=False),
+    "scaled demodulation": tiny_spec(scaled_demodulation=True),
+    "three taps": tiny_spec(resample_filter=(0.2, 0.5, 0.3)),
+    "three taps in a resnet": tiny_spec(Architecture.RESNET, resample_filter=(0.2, 0.5, 0.3)),
+    "six taps": tiny_spec(resample_filter=(0.05, 0.1, 0.2, 0.3, 0.2, 0.15)),
+    "grey": tiny_spec(img_channels=1),
+    "RGBA": tiny_spec(img_channels=4),
+    "4 px": tiny_spec(channels=(5,)),
+    "all widths alike": tiny_spec(channels=(6, 6)),
+    "StyleGAN": tiny_stylegan1_spec(),
+    "StyleGAN with rosinality's conventions": tiny_stylegan1_spec(
+        bias_before_blur=True, noise_per_block=True, noise_rate=2**0.5
+    ),
+    "StyleGAN without noise": tiny_stylegan1_spec(use_noise=False),
+    "StyleGAN with toRGB at the end only": tiny_stylegan1_spec(rgb_everywhere=False),
+    "StyleGAN fading": tiny_stylegan1_spec(lod=0.4),
+    "StyleGAN fading below full resolution": tiny_stylegan1_spec(lod=1.7),
+    "StyleGAN at half its resolution": tiny_stylegan1_spec(lod=1.0),
+    "StyleGAN at 4 px of 16": tiny_stylegan1_spec(lod=2.0),
+    "StyleGAN of 4 px": tiny_stylegan1_spec(channels=(5,)),
+    "StyleGAN with two taps": tiny_stylegan1_spec(blur_filter=(0.4, 0.6)),
+    "StyleGAN with five taps": tiny_stylegan1_spec(blur_filter=(0.1, 0.2, 0.4, 0.2, 0.1)),
+    "StyleGAN without a blur": tiny_stylegan1_spec(blur_filter=(0.0, 1.0, 0.0)),
+    "grey StyleGAN": tiny_stylegan1_spec(img_channels=1),
+    "StyleGAN3-t": tiny_stylegan3_spec(),
+    "StyleGAN3-r": tiny_stylegan3_spec(radial=True),
+    "StyleGAN3 without a clamp": tiny_stylegan3_spec(conv_clamp=None),
+    "StyleGAN3 with an active clamp": tiny_stylegan3_spec(conv_clamp=0.5),
+    "StyleGAN3 of 24 px": tiny_stylegan3_spec(resolution=24),
+    "grey StyleGAN3": tiny_stylegan3_spec(img_channels=1),
 }
 
 
 @pytest.fixture(autouse=True)
 def float64_constants(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the constants that export rounds to float32 as they were computed."""
-    monkeypatch.setattr(stylegan2, "_constant", lambda array: torch.from_numpy(np.array(array, np.float64)))
+    monkeypatch.setattr(common, "CONSTANT_DTYPE", np.float64)
 
 
 def _random(*shape: int) -> torch.Tensor:
@@ -51,53 +77,77 @@ def _assert_exact(measured: torch.Tensor, reference: torch.Tensor) -> None:
     assert float((measured - reference).abs().max()) <= EXACT * float(reference.abs().max())
 
 
+def _transforms(spec: GeneratorSpec, count: int) -> torch.Tensor | None:
+    if not spec.takes_transform:
+        return None
+    motions = [make_transform(30.0 * index, (0.1 * index, -0.2)) for index in range(count)]
+    return torch.from_numpy(np.stack(motions)).double()
+
+
+def _deployed(checkpoint: Checkpoint, noise: str = "explicit", mask: np.ndarray | None = None) -> Any:
+    matrix = identity_mask(checkpoint.spec.num_ws).matrix if mask is None else mask
+    return deploy_synthesis(checkpoint.spec, checkpoint.weights, matrix, noise)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_synthesis_is_exact(variant: str) -> None:
-    checkpoint = tiny_checkpoint(**VARIANTS[variant])
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
-    deployed = DeploySynthesis(spec, checkpoint.weights, identity_mask(spec.num_ws).matrix, "explicit")
     ws = _random(3, spec.num_ws, spec.w_dim)
     noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
-    _assert_exact(deployed.image(ws, noise), network.synthesis(ws, noise))
+    transform = _transforms(spec, 3)
+    _assert_exact(_deployed(checkpoint).image(ws, noise, transform), network.synthesis(ws, noise, transform))
 
 
 @pytest.mark.parametrize("noise", ["const", "none"])
-def test_baked_noise_is_exact(noise: str) -> None:
-    checkpoint = tiny_checkpoint()
+@pytest.mark.parametrize("variant", ["skip", "StyleGAN", "StyleGAN with rosinality's conventions", "StyleGAN fading"])
+def test_baked_noise_is_exact(variant: str, noise: str) -> None:
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
-    deployed = DeploySynthesis(spec, checkpoint.weights, identity_mask(spec.num_ws).matrix, noise)
     ws = _random(2, spec.num_ws, spec.w_dim)
-    _assert_exact(deployed.image(ws, ()), network.synthesis(ws, noise))
+    _assert_exact(_deployed(checkpoint, noise).image(ws, ()), network.synthesis(ws, noise))
 
 
+@pytest.mark.parametrize("variant", ["skip", "StyleGAN", "StyleGAN3-t"])
 @pytest.mark.parametrize("text", ["A:0-2,B:3-5", "B:0,A:1-5", "A*0.25+B*0.75:0-3,A:4-5", "A*-0.5+B*1.5:0-5"])
-def test_a_baked_mask_builds_ws(text: str) -> None:
-    checkpoint = tiny_checkpoint()
+def test_a_baked_mask_builds_ws(variant: str, text: str) -> None:
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
     mask = parse_mask(text, spec.num_ws)
-    deployed = DeploySynthesis(spec, checkpoint.weights, mask.matrix, "none")
-    styles = _random(2, len(mask.sources), spec.w_dim)
+    styles, transform = _random(2, len(mask.sources), spec.w_dim), _transforms(spec, 1)
     ws = torch.einsum("lk,nkw->nlw", torch.from_numpy(mask.matrix), styles)
-    _assert_exact(deployed.image(styles, ()), network.synthesis(ws, "none"))
+    deployed = _deployed(checkpoint, "none", mask.matrix)
+    _assert_exact(deployed.image(styles, (), transform), network.synthesis(ws, "none", transform))
 
 
+@pytest.mark.parametrize("label", LabelInput)
 @pytest.mark.parametrize("c_dim", [0, 4])
-def test_mapping_is_exact(c_dim: int) -> None:
-    checkpoint = tiny_checkpoint(c_dim=c_dim)
+def test_mapping_is_exact(c_dim: int, label: LabelInput) -> None:
+    spec = tiny_spec(c_dim=c_dim)
+    checkpoint = tiny_checkpoint(dataclasses.replace(spec, mapping=dataclasses.replace(spec.mapping, label=label)))
     network = checkpoint.build(torch.float64)
-    z, c = _random(5, checkpoint.spec.z_dim), (_random(5, c_dim) if c_dim else None)
+    z, c = _random(5, spec.z_dim), (_random(5, c_dim) if c_dim else None)
     _assert_exact(DeployMapping(checkpoint.spec.mapping, checkpoint.weights)(z, c), network.mapping(z, c))
 
 
-def test_pipeline_truncates_each_row_by_its_own_psi() -> None:
-    checkpoint = tiny_checkpoint()
+def test_the_mapping_of_stylegan_has_its_gain_in_the_weights() -> None:
+    checkpoint = tiny_checkpoint(tiny_stylegan1_spec(c_dim=3))
+    network = checkpoint.build(torch.float64)
+    z, c = _random(5, checkpoint.spec.z_dim), _random(5, 3)
+    _assert_exact(DeployMapping(checkpoint.spec.mapping, checkpoint.weights)(z, c), network.mapping(z, c))
+
+
+@pytest.mark.parametrize("variant", ["skip", "StyleGAN", "StyleGAN3-t"])
+def test_pipeline_truncates_each_row_by_its_own_psi(variant: str) -> None:
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
-    pipeline = DeployPipeline(spec, checkpoint.weights, np.ones((spec.num_ws, 1)), "none")
-    z, cutoff = _random(2, spec.z_dim), 3
+    pipeline = deploy_pipeline(spec, checkpoint.weights, np.ones((spec.num_ws, 1)), "none")
+    z, cutoff, transform = _random(2, spec.z_dim), 3, _transforms(spec, 2)
     psi = torch.ones(spec.num_ws, dtype=torch.float64)
     psi[:cutoff] = 0.4
-    image, pixels = pipeline((z,), None, psi, ())
-    _assert_exact(image, network.synthesis(network.truncate(network.mapping(z), 0.4, cutoff), "none"))
+    image, pixels = pipeline((z,), None, psi, (), transform)
+    expected = network.synthesis(network.truncate(network.mapping(z), 0.4, cutoff), "none", transform)
+    _assert_exact(image, expected)
     assert pixels.dtype == torch.uint8
 
 
@@ -105,9 +155,34 @@ def test_pipeline_of_a_mask_mixes_its_sources() -> None:
     checkpoint = tiny_checkpoint()
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
     mask = parse_mask("A:0-1,B:2-5", spec.num_ws)
-    pipeline = DeployPipeline(spec, checkpoint.weights, mask.matrix, "none")
+    pipeline = deploy_pipeline(spec, checkpoint.weights, mask.matrix, "none")
     z = [_random(2, spec.z_dim), _random(2, spec.z_dim)]
     psi = torch.full((spec.num_ws,), 0.7, dtype=torch.float64)
     first, second = (network.truncate(network.mapping(latent), 0.7) for latent in z)
     expected = network.synthesis(torch.cat([first[:, :2], second[:, 2:]], dim=1), "none")
     _assert_exact(pipeline(tuple(z), None, psi, ())[0], expected)
+
+
+def test_repeating_pixels_is_a_transposed_convolution() -> None:
+    x, weight = _random(2, 3, 5, 5), _random(4, 3, 3, 3)
+    fused = torch.from_numpy(repeating_kernel(weight.numpy()))
+    measured = torch.nn.functional.conv_transpose2d(x, fused, stride=2, padding=1)
+    _assert_exact(measured, torch.nn.functional.conv2d(repeat_pixels(x, 2), weight, padding=1))
+
+
+@pytest.mark.parametrize("padding", [(9, 8), (-2, -5), (-11, -12), (3, 9), (14, 2), (15, 15)])
+@pytest.mark.parametrize("up", [1, 2, 4])
+def test_any_padding_becomes_a_symmetric_crop(padding: tuple[int, int], up: int) -> None:
+    """By the definition: zero insertion, padding, convolution. No published layer has these paddings but the first."""
+    taps, x = np.random.RandomState(0).randn(12), np.random.RandomState(1).randn(40)
+    spread = np.zeros(len(x) * up)
+    spread[::up] = x
+    first, last = padding
+    padded = np.pad(spread, (max(first, 0), max(last, 0)))
+    padded = padded[max(-first, 0) : len(padded) - max(-last, 0)]
+    expected = np.convolve(padded, taps, mode="valid")
+    layer = dataclasses.replace(tiny_stylegan3_spec().synthesis.filtered[0], up=up, padding=padding)  # type: ignore[attr-defined]
+    longer, crop = symmetric_crop(taps, layer)
+    line, kernel = torch.from_numpy(x)[None, None], torch.from_numpy(longer)[None, None]
+    measured = torch.nn.functional.conv_transpose1d(line, kernel, stride=up, padding=crop)
+    _assert_exact(measured[0, 0], torch.from_numpy(expected))

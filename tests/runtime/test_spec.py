@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.random_checkpoint import config_f
+from benchmarks.official_sizes import config_f
 from runtime.cost import count_cost
 from runtime.errors import BundleError
 from runtime.spec import Architecture, GeneratorSpec, LayerKind
@@ -44,7 +44,11 @@ def test_json_round_trip(spec: GeneratorSpec) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("generation",), "stylegan9", "generation: found 'stylegan9', expected one of stylegan2"),
+        (
+            ("generation",),
+            "stylegan9",
+            "generation: found 'stylegan9', expected one of stylegan1, stylegan2, stylegan3",
+        ),
         (("img_channels",), 2, "2 image channels"),
         (("img_channels",), "3", "img_channels: found str '3', expected int"),
         (("img_channels",), True, "img_channels: found bool True, expected int"),

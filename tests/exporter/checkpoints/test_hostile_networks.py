@@ -143,10 +143,8 @@ RECORDS: dict[str, tuple[Spoil, str]] = {
         lambda s: (module(s).record.update(class_name=TOO_LARGE), without("", "mapping", "_modules")(s)),
         "has no part 'mapping'",
     ),
-    "StyleGAN3": (
-        attribute("synthesis", "layer_names", ["L0_36_512"]),
-        "StyleGAN3 generator, which is not supported yet",
-    ),
+    "a StyleGAN3 of one layer": (attribute("synthesis", "layer_names", ["L0_36_512"]), "has 1 layers, expected"),
+    "a StyleGAN3 without its layers": (attribute("synthesis", "layer_names", ["L0", "L1"]), "has no part 'L0'"),
     "an unknown network": (without("synthesis", "block_resolutions"), "a generator of an unknown kind"),
 }
 
@@ -259,6 +257,6 @@ def test_the_source_that_a_snapshot_embeds_is_never_run(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_a_tensorflow_pickle_is_named_as_one(path: Path) -> None:
+def test_a_tensorflow_network_without_its_state_is_refused(path: Path) -> None:
     path.write_bytes(to_pickle(tuple(Call(Name("dnnlib.tflib.network", "Network"), ()) for _ in range(3))))
-    assert_refused(path, "is a TensorFlow pickle (StyleGAN or StyleGAN2), not supported yet")
+    assert_refused(path, "a network has no record")

@@ -1,0 +1,177 @@
+"""What the exported form of every generation is made of: constants, mixed styles, the mapping network, pixels."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
+from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
+
+Weights = Mapping[str, np.ndarray]
+CONSTANT_DTYPE = np.float32
+"""What constants are rounded to, once, after they were computed in float64."""
+
+
+def constant(array: np.ndarray | float) -> Tensor:
+    """A constant of the graph."""
+    return torch.from_numpy(np.array(array, dtype=CONSTANT_DTYPE, order="C"))
+
+
+def float64(weights: Weights, name: str) -> np.ndarray:
+    """A weight to compute constants from."""
+    return weights[name].astype(np.float64)
+
+
+def normalize_second_moment(x: Tensor) -> Tensor:
+    """Rows to a root mean square of 1, with a sum for the mean: ReduceSum reads the same in every opset since 13."""
+    return x * torch.rsqrt((x * x).sum(dim=1, keepdim=True) * (1 / x.shape[1]) + EPSILON)
+
+
+def to_pixels(image: Tensor) -> Tensor:
+    """Image [N, C, H, W] -> uint8 [N, H, W, C], as the official scripts write it: scaled, clipped, truncated."""
+    return (image.permute(0, 2, 3, 1) * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+class DeployMapping(nn.Module):
+    """`z` [N, z_dim] and, where conditional, `c` [N, c_dim] -> `w` [N, w_dim], before truncation."""
+
+    def __init__(self, spec: MappingSpec, weights: Weights) -> None:
+        super().__init__()
+        self.spec = spec
+        if spec.c_dim:
+            gain = 1 / math.sqrt(spec.c_dim) if spec.label is LabelInput.EMBED else 1.0
+            self.register_buffer("embed_weight", constant(float64(weights, "mapping.embed.weight").T * gain))
+            if spec.label is LabelInput.EMBED:
+                self.register_buffer("embed_bias", constant(float64(weights, "mapping.embed.bias")))
+        for index in range(len(spec.features)):
+            weight = float64(weights, f"mapping.fc{index}.weight")
+            gain = spec.lr_multiplier * spec.activation_gain  # the activation's gain commutes with it
+            scaled = weight * (gain * spec.weight_gain / math.sqrt(weight.shape[1]))
+            self.register_buffer(f"weight{index}", constant(scaled))
+            self.register_buffer(f"bias{index}", constant(float64(weights, f"mapping.fc{index}.bias") * gain))
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """The graph's output `w`."""
+        x = normalize_second_moment(z) if c is None else self._with_label(z, c)
+        for index in range(len(self.spec.features)):
+            x = functional.linear(x, self.get_buffer(f"weight{index}"), self.get_buffer(f"bias{index}"))
+            x = functional.leaky_relu(x, LEAKY_SLOPE)
+        return x
+
+    def _with_label(self, z: Tensor, c: Tensor) -> Tensor:
+        weight = self.get_buffer("embed_weight")
+        if self.spec.label is LabelInput.CONCAT:
+            return normalize_second_moment(torch.cat([z, torch.matmul(c, weight)], dim=1))
+        embedded = normalize_second_moment(torch.addmm(self.get_buffer("embed_bias"), c, weight))
+        return torch.cat([normalize_second_moment(z), embedded], dim=1)
+
+
+class StyleMixer(nn.Module):
+    """Source styles [N, K, w_dim] -> the row of each layer [N, L, w_dim], by a constant mask [num_ws, K]."""
+
+    def __init__(self, rows: Sequence[int], mask: np.ndarray) -> None:
+        super().__init__()
+        self.sources = mask.shape[1]
+        per_layer = mask[list(rows)]
+        self.one_hot = bool(np.isin(per_layer, (0.0, 1.0)).all())
+        if self.one_hot:
+            self.register_buffer("index", torch.from_numpy(per_layer.argmax(axis=1).astype(np.int64)))
+        else:
+            self.register_buffer("blend", constant(per_layer))
+
+    def forward(self, styles: Tensor) -> Tensor:
+        """[N, K, w_dim] -> [N, L, w_dim]."""
+        if self.one_hot:
+            return torch.index_select(styles, 1, self.get_buffer("index"))
+        return torch.matmul(self.get_buffer("blend"), styles)
+
+
+class StackedAffine(nn.Module):
+    """Layer rows [N, L, w_dim] -> all layers' styles [N, L, 1, C], by one batched matrix product.
+
+    Layers are stacked, padded with zeros to the widest, C. `affines` holds each layer's weight [features, w_dim] and
+    bias [features], gains included.
+    """
+
+    def __init__(self, affines: Sequence[tuple[np.ndarray, np.ndarray]], width: int) -> None:
+        super().__init__()
+        self.width = width
+        weight = np.zeros((len(affines), affines[0][0].shape[1], width))
+        bias = np.zeros((len(affines), 1, width))
+        for index, (layer_weight, layer_bias) in enumerate(affines):
+            weight[index, :, : len(layer_bias)] = layer_weight.T
+            bias[index, 0, : len(layer_bias)] = layer_bias
+        self.register_buffer("weight", constant(weight))
+        self.register_buffer("bias", constant(bias))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[N, L, w_dim] -> [N, L, 1, C]."""
+        return torch.matmul(rows.unsqueeze(2), self.get_buffer("weight")) + self.get_buffer("bias")
+
+
+def split_layers(stacked: Tensor, layers: Sequence[Mapping[str, int]], padded: int) -> dict[str, Tensor]:
+    """[N, layers, 1, `padded`] -> a [N, width, 1, 1] view for each part of each layer, the padding cut off.
+
+    `layers` holds each layer's parts, name -> width, in order.
+    """
+    flat = stacked.reshape(-1, len(layers) * padded, 1, 1)
+    sizes: list[int] = []
+    names: list[str] = []
+    for parts in layers:
+        sizes += parts.values()
+        names += parts
+        rest = padded - sum(parts.values())
+        if rest:
+            sizes.append(rest)
+            names.append("")
+    pieces = torch.split(flat, sizes, dim=1) if len(sizes) > 1 else (flat,)
+    return {name: piece for name, piece in zip(names, pieces) if name}
+
+
+class DeploySynthesis(nn.Module):
+    """`styles` [N, K, w_dim], noise [N or 1, 1, H, W] a noise input, `transform` [N or 1, 3, 3] -> image and pixels.
+
+    `mask` [num_ws, K] builds the rows of `ws` out of the K sources. `noise` is "explicit" (inputs), "const" (the
+    checkpoint's buffers as constants) or "none".
+    """
+
+    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
+        super().__init__()
+        self.spec = spec
+        self.weights = weights
+        self.mask = mask
+        self.noise = noise
+
+    @abstractmethod
+    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
+        """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+
+    def forward(
+        self, styles: Tensor, noise: tuple[Tensor, ...], transform: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The graph's outputs: `image` and `pixels`."""
+        image = self.image(styles, noise, transform)
+        return image, to_pixels(image)
+
+    def add_noise_constants(self, key: str, buffer: str | None, strength: np.ndarray) -> None:
+        """Register what `with_noise` needs: the strength, and its product with the stored noise where that is baked."""
+        if buffer is None or self.noise == "none":
+            return
+        self.register_buffer(f"{key}_strength", constant(strength))
+        if self.noise == "const":
+            self.register_buffer(f"{key}_noise", constant(float64(self.weights, buffer) * strength))
+
+    def with_noise(self, x: Tensor, key: str, index: int | None, noise: Sequence[Tensor]) -> Tensor:
+        """x + noise * strength, as the graph has its noise."""
+        if index is None or self.noise == "none":
+            return x
+        if self.noise == "const":
+            return x + self.get_buffer(f"{key}_noise")
+        return x + noise[index] * self.get_buffer(f"{key}_strength")

@@ -1,0 +1,144 @@
+"""StyleGAN in the form that is exported: the reference's function, rewritten exactly.
+
+- Repeating pixels and then convolving with a 3x3 kernel is one transposed convolution of stride 2 with a 4x4 kernel:
+  the sum of four shifted copies (arXiv 1812.04948, and the progressive growing it builds on, arXiv 1710.10196).
+- Equalised learning rates are folded into the weights, the style's offset into its bias, and a layer's bias into the
+  convolution, or the blur, before it.
+- All layers' styles come from one batched matrix product.
+
+Constants are computed in float64 and rounded to float32 once. N is the batch, C a layer's width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from exporter.networks.deploy.common import (
+    DeploySynthesis,
+    StackedAffine,
+    StyleMixer,
+    Weights,
+    constant,
+    float64,
+    split_layers,
+)
+from exporter.networks.mapping import LEAKY_SLOPE
+from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
+
+
+class DeployStyleGAN1(DeploySynthesis):
+    """A StyleGAN synthesis network at its specification's level of detail."""
+
+    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
+        super().__init__(spec, weights, mask, noise)
+        self.network = cast(StyleGAN1Spec, spec.synthesis)
+        self.styled = [layer for layer in spec.layers if layer.style is not None]
+        self.mixer = StyleMixer([layer.style for layer in self.styled if layer.style is not None], mask)
+        self.width = 2 * max(layer.out_channels for layer in self.styled)
+        self.affine = StackedAffine([self._affine(layer) for layer in self.styled], self.width)
+        for layer in spec.layers:
+            if layer.kind is LayerKind.TO_RGB:
+                self._add_to_rgb(layer)
+            else:
+                self._add_styled(layer)
+        repeat = self.network.resolution >> (self.network.drawn_blocks + 1)
+        for factor in {2 if self.network.fade else 1, repeat} - {1}:
+            self.register_buffer(f"ones_{factor}", constant(np.ones((1, 1, 1, factor, 1, factor))))
+
+    def _affine(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        """Weight [2C, w_dim] and bias [2C] of a layer's style: what it multiplies by, then what it adds."""
+        name = f"synthesis.{layer.name}.style"
+        weight = float64(self.weights, f"{name}.weight") * (self.network.rates.style / math.sqrt(self.spec.w_dim))
+        bias = float64(self.weights, f"{name}.bias")
+        bias[: layer.out_channels] += self.network.style_offset
+        return weight, bias
+
+    def _add_styled(self, layer: Layer) -> None:
+        key, name, rates = layer.name.replace(".", "_"), f"synthesis.{layer.name}", self.network.rates
+        bias = float64(self.weights, f"{name}.bias")
+        if layer.kind is LayerKind.INPUT:
+            const = float64(self.weights, "synthesis.b4.const") + bias[:, None, None]
+            self.register_buffer("const", constant(const[None]))
+        else:
+            weight = float64(self.weights, f"{name}.weight") * (rates.conv / math.sqrt(layer.in_channels * 9))
+            self.register_buffer(f"{key}_weight", constant(repeating_kernel(weight) if layer.up else weight))
+            self.register_buffer(f"{key}_bias", constant(bias))
+        if layer.up:
+            taps = np.asarray(self.network.blur_filter)
+            kernel = np.broadcast_to(np.outer(taps, taps), (layer.out_channels, 1, len(taps), len(taps)))
+            self.register_buffer(f"blur_{layer.out_channels}", constant(kernel))
+        if layer.noise is not None:
+            strength = float64(self.weights, f"{name}.noise_weight")[:, None, None]
+            if rates.noise is not None:
+                strength = strength * (rates.noise / math.sqrt(layer.out_channels))
+            self.add_noise_constants(key, self.network.noise_inputs[layer.noise].buffer, strength)
+
+    def _add_to_rgb(self, layer: Layer) -> None:
+        key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
+        weight = float64(self.weights, f"{name}.weight") * (self.network.rates.rgb / math.sqrt(layer.in_channels))
+        self.register_buffer(f"{key}_weight", constant(weight))
+        self.register_buffer(f"{key}_bias", constant(float64(self.weights, f"{name}.bias")))
+
+    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
+        """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+        parts = [{f"{layer.name} {part}": layer.out_channels for part in ("scale", "shift")} for layer in self.styled]
+        split = split_layers(self.affine(self.mixer(styles)), parts, self.width)
+        x, images = self.get_buffer("const"), []
+        for layer in self.spec.layers:
+            key = layer.name.replace(".", "_")
+            if layer.kind is LayerKind.TO_RGB:
+                images.append(functional.conv2d(x, self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")))
+                continue
+            if layer.kind is LayerKind.CONV:
+                x = self._convolve(x, layer, key)
+            x = functional.leaky_relu(self.with_noise(x, key, layer.noise, noise), LEAKY_SLOPE)
+            x = self._adapt(x, split[f"{layer.name} scale"], split[f"{layer.name} shift"])
+        image = images[-1]
+        if self.network.fade:
+            image = image * (1 - self.network.fade) + self._repeat(images[-2], 2) * self.network.fade
+        return self._repeat(image, self.network.resolution // image.shape[-1])
+
+    def _convolve(self, x: Tensor, layer: Layer, key: str) -> Tensor:
+        """Convolution, blur where it raises the resolution, and bias."""
+        weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
+        if not layer.up:
+            return functional.conv2d(x, weight, bias, padding=1)
+        before = self.network.bias_before_blur
+        x = functional.conv_transpose2d(x, weight, bias if before else None, stride=2, padding=1)
+        kernel = self.get_buffer(f"blur_{layer.out_channels}")
+        taps, channels = kernel.shape[-1], layer.out_channels
+        x = functional.conv2d(x, kernel, None if before else bias, padding=taps // 2, groups=channels)
+        # An even number of taps has one more after the centre than before it.
+        return x if taps % 2 else x[:, :, 1:, 1:]
+
+    def _adapt(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """Adaptive instance normalisation (equation 1), with sums for means: see `normalize_second_moment`."""
+        share = 1 / (x.shape[2] * x.shape[3])
+        x = x - x.sum(dim=(2, 3), keepdim=True) * share
+        deviation = torch.rsqrt((x * x).sum(dim=(2, 3), keepdim=True) * share + self.network.norm_epsilon)
+        return x * (deviation * scale) + shift
+
+    def _repeat(self, x: Tensor, factor: int) -> Tensor:
+        """Each pixel `factor` times along both axes."""
+        if factor == 1:
+            return x
+        _, channels, height, width = x.shape
+        spread = x.reshape(-1, channels, height, 1, width, 1) * self.get_buffer(f"ones_{factor}")
+        return spread.reshape(-1, channels, height * factor, width * factor)
+
+
+def repeating_kernel(weight: np.ndarray) -> np.ndarray:
+    """The transposed convolution that repeating pixels and convolving is: [out, in, 3, 3] -> [in, out, 4, 4].
+
+    Along one axis y[p] = sum_k w[k] x[(p + k - 1) // 2]; with stride 2 and padding 1 that is the kernel
+    (w[2], w[1] + w[2], w[0] + w[1], w[0]).
+    """
+    spread = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], weight.dtype)
+    return np.einsum("ti,sj,abij->bats", spread, spread, weight)

@@ -1,0 +1,194 @@
+"""StyleGAN2 in the form that is exported: the reference's function, rewritten exactly for constant weights.
+
+- A modulated convolution is `d * Conv(x * s, W)` with `d = rsqrt(sum (W s)^2 + eps)` (arXiv 1912.04958, equation 3,
+  with the style moved from the weights to the input): weights stay constant and the batch stays free.
+- Leaky ReLU is positively homogeneous, so its gain folds into `d`, the bias and the noise strength.
+- All layers' styles come from one batched matrix product, and so do all layers' demodulation coefficients.
+
+Constants are computed in float64 and rounded to float32 once. Names: N batch, L styled layers, C largest width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from exporter.networks.deploy.common import (
+    DeploySynthesis,
+    StackedAffine,
+    StyleMixer,
+    Weights,
+    constant,
+    float64,
+    split_layers,
+)
+from exporter.networks.fir import UP, transposed_conv_padding
+from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
+from exporter.networks.stylegan2 import ACTIVATION_GAIN, RESNET_GAIN
+from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
+
+
+class StyleBank(nn.Module):
+    """Layer rows [N, L, w_dim] -> each layer's style s [N, in, 1, 1] and each convolution's d [N, out, 1, 1].
+
+    Convolutions come first among the layers: two batched matrix products make all styles and coefficients.
+    """
+
+    def __init__(
+        self, spec: GeneratorSpec, layers: Sequence[Layer], gains: Mapping[str, float], weights: Weights
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
+        self.width = max(max(layer.in_channels, layer.out_channels) for layer in layers)
+        affines = []
+        for layer in layers:
+            weight = float64(weights, f"synthesis.{layer.name}.affine.weight") / math.sqrt(spec.w_dim)
+            affines.append((weight, float64(weights, f"synthesis.{layer.name}.affine.bias")))
+        self.affine = StackedAffine(affines, self.width)
+        energy = np.zeros((len(self.convs), self.width, self.width))
+        epsilon = np.zeros((len(self.convs), 1, 1))
+        for index, layer in enumerate(self.convs):
+            weight = float64(weights, f"synthesis.{layer.name}.weight")
+            gain = gains[layer.name]  # of the activation: d * gain = rsqrt((energy + eps) / gain^2)
+            energy[index, : layer.in_channels, : layer.out_channels] = (weight**2).sum(axis=(2, 3)).T / gain**2
+            epsilon[index] = EPSILON * demodulation_scale(spec, layer) ** 2 / gain**2
+        self.register_buffer("energy", constant(energy))
+        self.register_buffer("epsilon", constant(epsilon))
+
+    def forward(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Styles and demodulation coefficients, by layer name."""
+        styles = self.affine(rows)
+        convs = styles[:, : len(self.convs)]  # [N, convs, 1, C]
+        energy = torch.matmul(convs * convs, self.get_buffer("energy")) + self.get_buffer("epsilon")
+        return (
+            split_layers(styles, [{layer.name: layer.in_channels} for layer in self.layers], self.width),
+            split_layers(torch.rsqrt(energy), [{layer.name: layer.out_channels} for layer in self.convs], self.width),
+        )
+
+
+def demodulation_scale(spec: GeneratorSpec, layer: Layer) -> float:
+    """What a network that scales weights before demodulation multiplies its epsilon by, relative to raw weights."""
+    return math.sqrt(layer.in_channels * 9) if _network(spec).scaled_demodulation else 1.0
+
+
+class DeployStyleGAN2(DeploySynthesis):
+    """A StyleGAN2 synthesis network."""
+
+    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
+        super().__init__(spec, weights, mask, noise)
+        self.network = _network(spec)
+        self.layers = sorted(
+            spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
+        )  # stable: convolutions first
+        self.mixer = StyleMixer([layer.style for layer in self.layers if layer.style is not None], mask)
+        gains = {layer.name: self._gain(layer) for layer in self.layers}
+        self.bank = StyleBank(spec, self.layers, gains, weights)
+        self.register_buffer("const", constant(weights["synthesis.b4.const"])[None])
+        for layer in self.layers:
+            self._add_layer(layer, weights, gains[layer.name])
+        self._add_filters(weights)
+
+    def _gain(self, layer: Layer) -> float:
+        """Gain of a layer's activation, which a residual block's second convolution takes part of back."""
+        residual = self.network.architecture is Architecture.RESNET and layer.out_size > 4
+        return ACTIVATION_GAIN * (RESNET_GAIN if residual and layer.name.endswith("conv1") else 1.0)
+
+    def _add_layer(self, layer: Layer, weights: Weights, gain: float) -> None:
+        key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
+        weight, bias = float64(weights, f"{name}.weight"), float64(weights, f"{name}.bias")
+        if layer.kind is LayerKind.TO_RGB:
+            self.register_buffer(f"{key}_weight", constant(weight / math.sqrt(layer.in_channels)))
+            self.register_buffer(f"{key}_bias", constant(bias))
+            return
+        self.register_buffer(f"{key}_weight", constant(weight.swapaxes(0, 1) if layer.up else weight))
+        self.register_buffer(f"{key}_bias", constant(bias[:, None, None] * gain))
+        if layer.noise is not None:
+            self.add_noise_constants(key, f"{name}.noise_const", float64(weights, f"{name}.noise_strength") * gain)
+
+    def _add_filters(self, weights: Weights) -> None:
+        """One depthwise FIR kernel a width; the flip makes a correlation of it, a transposed convolution needs none."""
+        taps = np.asarray(self.network.resample_filter)
+        kernel = np.outer(taps, taps)[None, None] * UP**2
+        for layer in self.layers:
+            if layer.up:
+                flipped = np.repeat(kernel[:, :, ::-1, ::-1], layer.out_channels, axis=0)
+                self.register_buffer(f"fir_{layer.out_channels}", constant(flipped), persistent=False)
+        if self.network.architecture is Architecture.SKIP:
+            self.register_buffer("up_image", constant(np.repeat(kernel, self.spec.img_channels, axis=0)))
+        if self.network.architecture is Architecture.RESNET:
+            for inputs, outputs, side in self._shortcuts():
+                weight = float64(weights, f"synthesis.b{side}.skip.weight") * (RESNET_GAIN / math.sqrt(inputs))
+                self.register_buffer(f"skip_{side}", constant(weight))
+                self.register_buffer(f"up_{outputs}", constant(np.repeat(kernel, outputs, axis=0)))
+
+    def _shortcuts(self) -> list[tuple[int, int, int]]:
+        network = self.network
+        return list(zip(network.channels, network.channels[1:], network.resolutions[1:]))
+
+    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
+        """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+        scales, demodulations = self.bank(self.mixer(styles))
+        x, image, shortcut = self.get_buffer("const"), None, None
+        for layer in self.spec.layers:
+            key, scale = layer.name.replace(".", "_"), scales[layer.name]
+            if layer.up and self.network.architecture is Architecture.RESNET:
+                shortcut = functional.conv2d(x, self.get_buffer(f"skip_{layer.out_size}"))
+                shortcut = self._upsample(shortcut, self.get_buffer(f"up_{layer.out_channels}"))
+            if layer.kind is LayerKind.TO_RGB:
+                image = self._to_rgb(x * scale, key, image)
+                continue
+            x = self._convolve(x * scale, layer, key) * demodulations[layer.name]
+            x = self._activate(self.with_noise(x, key, layer.noise, noise), layer, key)
+            if shortcut is not None and layer.name.endswith("conv1"):
+                x, shortcut = x + shortcut, None
+        assert image is not None
+        return image
+
+    def _convolve(self, x: Tensor, layer: Layer, key: str) -> Tensor:
+        weight = self.get_buffer(f"{key}_weight")
+        if not layer.up:
+            return functional.conv2d(x, weight, padding=1)
+        kernel = self.get_buffer(f"fir_{layer.out_channels}")
+        before, after = transposed_conv_padding(kernel.shape[-1])
+        x = functional.conv_transpose2d(x, weight, stride=2)
+        x = functional.conv2d(x, kernel, padding=max(before, after), groups=layer.out_channels)
+        return _crop(x, max(before, after) - before, layer.out_size)
+
+    def _activate(self, x: Tensor, layer: Layer, key: str) -> Tensor:
+        x = functional.leaky_relu(x + self.get_buffer(f"{key}_bias"), LEAKY_SLOPE)
+        clamp = self.network.conv_clamp
+        if clamp is None:
+            return x
+        clamp *= self._gain(layer) / ACTIVATION_GAIN
+        return x.clamp(-clamp, clamp)
+
+    def _to_rgb(self, x: Tensor, key: str, image: Tensor | None) -> Tensor:
+        rgb = functional.conv2d(x, self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias"))
+        clamp = self.network.conv_clamp
+        rgb = rgb if clamp is None else rgb.clamp(-clamp, clamp)
+        return rgb if image is None else self._upsample(image, self.get_buffer("up_image")) + rgb
+
+    def _upsample(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """FIR up-sampling as one transposed depthwise convolution."""
+        taps, side = kernel.shape[-1], x.shape[-1] * UP
+        begin = taps - 1 - (taps + 1) // 2
+        if 2 * begin == taps - 2:  # the same on both sides: the operator crops
+            return functional.conv_transpose2d(x, kernel, stride=UP, padding=begin, groups=x.shape[1])
+        return _crop(functional.conv_transpose2d(x, kernel, stride=UP, groups=x.shape[1]), begin, side)
+
+
+def _crop(x: Tensor, begin: int, side: int) -> Tensor:
+    if x.shape[-1] == side:
+        return x
+    return x[:, :, begin : begin + side, begin : begin + side]
+
+
+def _network(spec: GeneratorSpec) -> StyleGAN2Spec:
+    return cast(StyleGAN2Spec, spec.synthesis)

@@ -1,0 +1,166 @@
+"""StyleGAN3 in the form that is exported: the reference's function, rewritten exactly for constant weights.
+
+- A modulated convolution is `d * Conv(x * s, W)` with `d = rsqrt(sum (W s)^2 + eps mean(s^2))`, W normalised an output
+  channel (arXiv 2106.12423, appendix C): weights stay constant, the batch stays free, and the normalisation of styles
+  has cancelled but for the epsilon.
+- Leaky ReLU is positively homogeneous and filters are linear, so the gains of the activation, of the magnitude and of
+  up-sampling fold into `d`, the bias and the filters.
+- The sampling grid is a constant; the transform acts on frequencies and phases (section 3.2).
+
+Constants are computed in float64 and rounded to float32 once. Names: N batch, L layers, C largest width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from exporter.networks.deploy.common import (
+    DeploySynthesis,
+    StackedAffine,
+    StyleMixer,
+    Weights,
+    constant,
+    float64,
+    split_layers,
+)
+from exporter.networks.deploy.filtered import FilteredActivation
+from exporter.networks.mapping import EPSILON
+from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
+from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
+
+
+class FourierFeatures(nn.Module):
+    """Turn and shift [N, 1, 4], transform [N or 1, 3, 3] -> the first features [N, C, size, size]."""
+
+    def __init__(self, fourier: Fourier, weights: Weights) -> None:
+        super().__init__()
+        self.fourier = fourier
+        line = sample_points(fourier).numpy()
+        y, x = np.meshgrid(line, line, indexing="ij")
+        points = np.stack([x.reshape(-1), y.reshape(-1), np.ones(x.size)])
+        self.register_buffer("points", constant(points * (2 * math.pi)))  # [3, size * size]
+        freqs, phases = float64(weights, "synthesis.input.freqs"), float64(weights, "synthesis.input.phases")
+        self.register_buffer("freqs", constant(freqs))
+        self.register_buffer("phases", constant(np.concatenate([np.zeros_like(freqs), phases[:, None]], axis=1)))
+        mix = float64(weights, "synthesis.input.weight") / math.sqrt(fourier.channels)
+        self.register_buffer("mix", constant(mix))
+        # (cos, sin, dx, dy) / norm -> the first two rows of the turn: (cos, -sin), (sin, cos)
+        turn = np.zeros((AFFINE_FEATURES, 4))
+        turn[0, 0] = turn[1, 2] = turn[0, 3] = 1
+        turn[1, 1] = -1
+        self.register_buffer("turn", constant(turn))
+
+    def forward(self, affine: Tensor, transform: Tensor) -> Tensor:
+        """The features, before any layer."""
+        waves = self._waves(affine, transform)  # [N, C, 3]
+        freqs = waves[:, :, :2]
+        nyquist, bandwidth = self.fourier.sampling_rate / 2, self.fourier.bandwidth
+        beyond = torch.sqrt((freqs * freqs).sum(dim=2, keepdim=True)) - bandwidth
+        amplitudes = (1 - beyond * (1 / (nyquist - bandwidth))).clamp(0, 1)  # [N, C, 1]
+        features = torch.sin(torch.matmul(waves, self.get_buffer("points"))) * amplitudes  # [N, C, size * size]
+        mixed = torch.matmul(self.get_buffer("mix"), features)
+        return mixed.reshape(-1, self.fourier.channels, self.fourier.size, self.fourier.size)
+
+    def _waves(self, values: Tensor, transform: Tensor) -> Tensor:
+        """[N, 1, 4] and [N or 1, 3, 3] -> frequency (x, y) and phase of each sine, [N, C, 3]."""
+        direction = values[:, :, :2]
+        values = values * torch.rsqrt((direction * direction).sum(dim=2, keepdim=True))
+        turn = torch.matmul(values, self.get_buffer("turn")).reshape(-1, 2, 2)
+        shift = torch.matmul(turn, -values[:, :, 2:].transpose(1, 2))
+        motion = torch.cat([turn, shift], dim=2)  # [N, 2, 3]: the last row of the matrix is (0, 0, 1)
+        # A sum of products instead of a matrix product: the transform may be one for all images, or one for each.
+        matrix = (motion.unsqueeze(3) * transform.unsqueeze(1)).sum(dim=2)  # [N, 2, 3]
+        return torch.matmul(self.get_buffer("freqs"), matrix) + self.get_buffer("phases")
+
+
+class DeployStyleGAN3(DeploySynthesis):
+    """A StyleGAN3 synthesis network."""
+
+    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
+        super().__init__(spec, weights, mask, noise)
+        self.network = cast(StyleGAN3Spec, spec.synthesis)
+        layers = self.network.filtered
+        self.convs = layers[:-1]
+        # Rows of ws: convolutions first, then toRGB, which has no demodulation, then the input.
+        self.mixer = StyleMixer([*range(1, len(layers) + 1), 0], mask)
+        self.width = max(AFFINE_FEATURES, *(max(layer.in_channels, layer.out_channels) for layer in layers))
+        affines = [self._affine(f"synthesis.{name}") for name in (*(layer.name for layer in layers), "input")]
+        self.affine = StackedAffine(affines, self.width)
+        self.entry = FourierFeatures(self.network.fourier, weights)
+        self._add_demodulation()
+        for layer in layers:
+            self._add_layer(layer)
+
+    def _affine(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        weight = float64(self.weights, f"{name}.affine.weight") / math.sqrt(self.spec.w_dim)
+        return weight, float64(self.weights, f"{name}.affine.bias")
+
+    def _input_gain(self, layer: FilteredLayer) -> float:
+        return 1 / math.sqrt(float(self.weights[f"synthesis.{layer.name}.magnitude_ema"]))
+
+    def _normalized(self, layer: FilteredLayer) -> np.ndarray:
+        """A convolution's weight with a mean square of 1 for each output channel."""
+        weight = float64(self.weights, f"synthesis.{layer.name}.weight")
+        return weight / np.sqrt((weight**2).mean(axis=(1, 2, 3), keepdims=True))
+
+    def _add_demodulation(self) -> None:
+        """d * gain = rsqrt((sum (W s)^2 + eps mean(s^2)) / gain^2), for all convolutions at once."""
+        energy = np.zeros((len(self.convs), self.width, self.width))
+        epsilon = np.zeros((len(self.convs), 1, 1))
+        for index, layer in enumerate(self.convs):
+            gain = (ACTIVATION_GAIN * self._input_gain(layer)) ** 2
+            sums = (self._normalized(layer) ** 2).sum(axis=(2, 3)).T
+            energy[index, : layer.in_channels, : layer.out_channels] = sums / gain
+            epsilon[index] = EPSILON / (layer.in_channels * gain)
+        self.register_buffer("energy", constant(energy))
+        self.register_buffer("epsilon", constant(epsilon))
+
+    def _add_layer(self, layer: FilteredLayer) -> None:
+        name = f"synthesis.{layer.name}"
+        bias = float64(self.weights, f"{name}.bias")
+        if layer is self.network.filtered[-1]:
+            gain = self.network.output_scale  # commutes with the clamp, whose bound it scales
+            weight = float64(self.weights, f"{name}.weight") * (self._input_gain(layer) * gain)
+            weight /= math.sqrt(layer.in_channels)
+        else:
+            gain, weight = ACTIVATION_GAIN, self._normalized(layer)
+            self.add_module(f"{layer.name}_filtered", FilteredActivation(layer, self.network.conv_clamp, self.weights))
+        self.register_buffer(f"{layer.name}_weight", constant(weight))
+        self.register_buffer(f"{layer.name}_bias", constant(bias * gain))
+
+    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
+        """styles [N, K, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
+        assert transform is not None
+        stacked = self.affine(self.mixer(styles))
+        widths = [{layer.name: layer.in_channels} for layer in self.network.filtered]
+        scales = split_layers(stacked, [*widths, {"input": AFFINE_FEATURES}], self.width)
+        demodulations = self._demodulate(stacked[:, : len(self.convs)])
+        x = self.entry(stacked[:, -1, :, :AFFINE_FEATURES], transform)
+        for layer in self.convs:
+            weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
+            x = functional.conv2d(x * scales[layer.name], weight, padding=self.network.conv_kernel - 1)
+            x = x * demodulations[layer.name] + bias[:, None, None]
+            x = self.get_submodule(f"{layer.name}_filtered")(x)
+        return self._to_rgb(x * scales[self.network.filtered[-1].name])
+
+    def _demodulate(self, styles: Tensor) -> dict[str, Tensor]:
+        """Styles of the convolutions [N, convs, 1, C] -> the coefficients of each, [N, out, 1, 1]."""
+        squares = styles * styles
+        energy = torch.matmul(squares, self.get_buffer("energy"))
+        energy = energy + squares.sum(dim=3, keepdim=True) * self.get_buffer("epsilon")
+        return split_layers(torch.rsqrt(energy), [{layer.name: layer.out_channels} for layer in self.convs], self.width)
+
+    def _to_rgb(self, x: Tensor) -> Tensor:
+        name = self.network.filtered[-1].name
+        image = functional.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"))
+        if self.network.conv_clamp is None:
+            return image
+        bound = self.network.conv_clamp * abs(self.network.output_scale)
+        return image.clamp(-bound, bound)

@@ -1,0 +1,181 @@
+"""StyleGAN3 synthesis (arXiv 2106.12423): configurations T and R."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.errors import BundleError
+from runtime.spec.bounds import (
+    MAX_FILTER_TAPS,
+    MAX_LAYERS,
+    MAX_MARGIN,
+    MAX_RESOLUTION,
+    MAX_SAMPLING,
+    MAX_WIDTH,
+    check_finite,
+    check_positive,
+    check_range,
+)
+from runtime.spec.synthesis import Layer, LayerCost, LayerKind, SynthesisSpec
+
+MAX_KERNEL = 7
+"""Largest convolution kernel; configuration T has 3, R has 1."""
+MAX_PADDING = 256
+"""Largest padding, or crop where it is negative, around a filtered nonlinearity; published ones stay below 20."""
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """The input: a sum of `channels` sines, sampled on `size` x `size` points at `sampling_rate` an image width.
+
+    Frequencies beyond `bandwidth` fade to nothing at half the sampling rate (section 3.2).
+    """
+
+    channels: int
+    size: int
+    sampling_rate: float
+    bandwidth: float
+
+    def __post_init__(self) -> None:
+        check_range("input channels", self.channels, 1, MAX_WIDTH)
+        check_range("input size", self.size, 1, MAX_RESOLUTION + 2 * MAX_MARGIN)
+        check_positive("input sampling rate", self.sampling_rate)
+        check_finite("input bandwidth", self.bandwidth)
+        if self.bandwidth >= self.sampling_rate / 2:
+            raise BundleError(
+                f"the input's bandwidth is {self.bandwidth:g}, expected less than half its sampling rate"
+                f" of {self.sampling_rate:g}"
+            )
+
+
+@dataclass(frozen=True)
+class FilteredLayer:
+    """A modulated convolution and the filtered nonlinearity after it (section 3.1).
+
+    The convolution grows its input by kernel - 1. Up-sampling by `up` with a filter of `up_taps`, padded by `padding`
+    (first and last side; negative crops), leaky ReLU, and down-sampling by `down` with a filter of `down_taps` follow.
+    A filter of 1 tap is none. `radial` filters are two-dimensional, others separable.
+    """
+
+    name: str
+    in_channels: int
+    out_channels: int
+    in_size: int
+    out_size: int
+    up: int
+    down: int
+    up_taps: int
+    down_taps: int
+    radial: bool
+    padding: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for what in ("in_channels", "out_channels"):
+            check_range(f"{self.name}: {what}", getattr(self, what), 1, MAX_WIDTH)
+        for what in ("in_size", "out_size"):
+            check_range(f"{self.name}: {what}", getattr(self, what), 1, MAX_RESOLUTION + 2 * MAX_MARGIN)
+        for what in ("up", "down"):
+            check_range(f"{self.name}: {what}", getattr(self, what), 1, MAX_SAMPLING)
+        for what in ("up_taps", "down_taps"):
+            check_range(f"{self.name}: {what}", getattr(self, what), 1, MAX_FILTER_TAPS)
+        check_range(f"{self.name}: number of paddings", len(self.padding), 2, 2)
+        for pad in self.padding:
+            check_range(f"{self.name}: padding", pad, -MAX_PADDING, MAX_PADDING)
+
+    def inner_size(self, kernel: int) -> int:
+        """Side of what the leaky ReLU takes, in pixels."""
+        return (self.in_size + kernel - 1) * self.up + sum(self.padding) - (self.up_taps - 1)
+
+
+@dataclass(frozen=True)
+class StyleGAN3Spec(SynthesisSpec):
+    """A StyleGAN3 synthesis network. The last of `filtered` makes RGB: no demodulation, no nonlinearity.
+
+    `conv_clamp` bounds every layer's activations; `output_scale` multiplies the image.
+    """
+
+    fourier: Fourier
+    filtered: tuple[FilteredLayer, ...]
+    conv_kernel: int
+    conv_clamp: float | None
+    output_scale: float
+
+    def __post_init__(self) -> None:
+        check_range("synthesis layers", len(self.filtered), 2, MAX_LAYERS)
+        check_range("convolution kernel", self.conv_kernel, 1, MAX_KERNEL)
+        check_finite("output_scale", self.output_scale)
+        if self.conv_clamp is not None:
+            check_positive("conv_clamp", self.conv_clamp)
+        size, channels = self.fourier.size, self.fourier.channels
+        for layer in self.filtered:
+            if (layer.in_size, layer.in_channels) != (size, channels):
+                raise BundleError(
+                    f"{layer.name} takes {layer.in_channels} channels of {layer.in_size} px, but the layer before it "
+                    f"puts out {channels} of {size} px"
+                )
+            self._check_size(layer)
+            size, channels = layer.out_size, layer.out_channels
+        check_range("resolution", self.resolution, 4, MAX_RESOLUTION)
+
+    def _check_size(self, layer: FilteredLayer) -> None:
+        inner = layer.inner_size(self.kernel_of(layer))
+        made = (inner - layer.down_taps) // layer.down + 1
+        if inner < layer.down_taps or made != layer.out_size:
+            raise BundleError(f"{layer.name} puts out {layer.out_size} px, but its filters and padding make {made}")
+
+    def kernel_of(self, layer: FilteredLayer) -> int:
+        """Side of a layer's convolution kernel."""
+        return 1 if layer is self.filtered[-1] else self.conv_kernel
+
+    @property
+    def resolution(self) -> int:
+        """Side of the image in pixels."""
+        return self.filtered[-1].out_size
+
+    @property
+    def num_ws(self) -> int:
+        """Rows of `ws`: one for the input, and one a layer."""
+        return len(self.filtered) + 1
+
+    def layers(self, img_channels: int) -> tuple[Layer, ...]:
+        """The input, then all convolutions; each takes a style."""
+        size, width = self.fourier.size, self.fourier.channels
+        layers = [Layer("input", LayerKind.INPUT, width, width, size, size, 0, None)]
+        for index, item in enumerate(self.filtered):
+            kind = LayerKind.TO_RGB if item is self.filtered[-1] else LayerKind.CONV
+            sides = item.in_size, item.out_size
+            layers.append(Layer(item.name, kind, item.in_channels, item.out_channels, *sides, index + 1, None))
+        return tuple(layers)
+
+    @property
+    def takes_transform(self) -> bool:
+        """StyleGAN3 moves and turns its Fourier features (section 3.2)."""
+        return True
+
+    def costs(self, img_channels: int, w_dim: int) -> tuple[LayerCost, ...]:
+        """Filters run one axis after the other, and never over inserted zeros; a radial one runs in one piece."""
+        first = self.fourier
+        costs = [LayerCost("input", first.channels**2 * first.size**2, 0, 4 * w_dim)]
+        for layer in self.filtered:
+            kernel = self.kernel_of(layer)
+            side = layer.in_size + kernel - 1
+            convolution = kernel**2 * layer.in_channels * layer.out_channels * side**2
+            inner = layer.inner_size(kernel)
+            fir = inner * (side + inner) * -(-layer.up_taps // layer.up) if layer.up_taps > 1 else 0
+            if layer.radial:
+                fir += layer.out_size**2 * layer.down_taps**2
+            elif layer.down_taps > 1:
+                fir += layer.out_size * (inner + layer.out_size) * layer.down_taps
+            demodulation = 0 if layer is self.filtered[-1] else layer.in_channels * layer.out_channels
+            style = w_dim * layer.in_channels + demodulation
+            costs.append(LayerCost(layer.name, convolution, fir * layer.out_channels, style))
+        return tuple(costs)
+
+    def summary(self) -> dict[str, str]:
+        """Kernel, filters and clamp."""
+        radial = sum(layer.radial for layer in self.filtered)
+        return {
+            "convolutions": f"{self.conv_kernel} x {self.conv_kernel}",
+            "filters": f"radial in {radial} of {len(self.filtered)} layers" if radial else "separable",
+            "clamp": "none" if self.conv_clamp is None else f"{self.conv_clamp:g}",
+        }
