@@ -12,7 +12,7 @@ EXTRAS := cpu,export,video,dev
 demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a grid
 	$(BIN)/stylegan-edge demo
 
-test: $(VENV)/.installed  ## run all tests
+test: $(VENV)/.installed $(VENV)/.tensorrt  ## run all tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed  ## ruff and mypy
@@ -28,6 +28,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
+
+# Best effort: where these wheels can't be had (offline, another platform), the tests that need them are skipped.
+$(VENV)/.tensorrt: tests/engines/tensorrt_cpu/requirements.txt $(VENV)/.installed
+	-$(BIN)/python -m pip install --quiet --retries 1 --no-deps --requirement $< && touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
