@@ -1,6 +1,6 @@
 """Time and peak memory of `stylegan-edge export` for an official-size network, in a process of its own.
 
-python -m benchmarks.export_cost --resolution 1024 --runs 3
+python -m benchmarks.export_cost --network stylegan1 --resolution 1024 --runs 3
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from pathlib import Path
 
 import click
 
+from benchmarks.official_sizes import Network
 from benchmarks.random_checkpoint import random_checkpoint
 from exporter.checkpoints import write_safetensors
 
 
 @click.command()
+@click.option("--network", type=click.Choice([item.value for item in Network]), default=Network.STYLEGAN2.value)
 @click.option("--resolution", type=click.Choice(["64", "128", "256", "512", "1024"]), default="1024")
 @click.option("--runs", type=click.IntRange(1, 100), default=3)
 @click.option("--pipeline", is_flag=True, help="Write the one-graph form too.")
-def main(resolution: str, runs: int, pipeline: bool) -> None:
+def main(network: str, resolution: str, runs: int, pipeline: bool) -> None:
     """Print wall-clock seconds, start of Python to exit, and the highest peak of resident memory."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.safetensors"
-        write_safetensors(random_checkpoint(int(resolution)), checkpoint)
+        write_safetensors(random_checkpoint(int(resolution), Network(network)), checkpoint)
         command = [sys.executable, "-m", "stylegan_edge", "export", str(checkpoint), "-o"]
         environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
         for run in range(runs):
             start = time.perf_counter()
             options = [str(Path(folder) / f"bundle{run}"), *(["--pipeline"] if pipeline else [])]
             subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, env=environment)
-            print(f"{resolution} px: {time.perf_counter() - start:.1f} s", flush=True)
+            print(f"{network}, {resolution} px: {time.perf_counter() - start:.1f} s", flush=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     print(f"peak resident memory: {peak:.2f} GB")
 

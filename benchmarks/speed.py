@@ -1,6 +1,6 @@
 """Time images on the CPU: our reference in eager PyTorch, `torch.compile`, a plain export of it, and our graph.
 
-    python -m benchmarks.speed --resolution 256 --batch 1 --json speed-256.json
+    python -m benchmarks.speed --network stylegan3-t --resolution 256 --batch 1 --json speed-256.json
 
 Contestants take turns, one run each, so that a machine that slows down slows all of them. Parity is checked first, and
 no figure is printed for one that fails it. Ratios are medians of the ratios within a turn. The plain export is the
@@ -27,6 +27,7 @@ import click
 import numpy as np
 import torch
 
+from benchmarks.official_sizes import Network
 from benchmarks.random_checkpoint import random_checkpoint
 from exporter import load_checkpoint
 from exporter.graphs import build_synthesis
@@ -35,7 +36,7 @@ from runtime.backends import open_graph
 from runtime.manifest import NoiseMode
 from runtime.mixing import identity_mask
 from runtime.parity import Comparison
-from runtime.spec import noise_name
+from runtime.spec import TRANSFORM, noise_name
 
 WARM_UP = 2
 """Runs that are not counted: allocation, code generation, caches."""
@@ -44,6 +45,7 @@ Contestant = Callable[[], Sequence[np.ndarray]]
 
 
 @click.command()
+@click.option("--network", type=click.Choice([item.value for item in Network]), default=Network.STYLEGAN2.value)
 @click.option("--resolution", type=click.Choice(["64", "128", "256", "512", "1024"]), default="256")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Measure this one instead of random weights.")
 @click.option("--batch", type=click.IntRange(1, 32), default=1)
@@ -52,6 +54,7 @@ Contestant = Callable[[], Sequence[np.ndarray]]
 @click.option("--skip", multiple=True, type=click.Choice(["compile", "plain"]), help="Leave a contestant out.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here too.")
 def main(
+    network: str,
     resolution: str,
     checkpoint: Path | None,
     batch: int,
@@ -62,21 +65,23 @@ def main(
 ) -> None:
     """Print a table of medians and ratios."""
     torch.set_num_threads(threads)
-    loaded = load_checkpoint(checkpoint) if checkpoint else random_checkpoint(int(resolution))
-    spec, network = loaded.spec, loaded.build()
+    loaded = load_checkpoint(checkpoint) if checkpoint else random_checkpoint(int(resolution), Network(network))
+    spec, reference = loaded.spec, loaded.build()
     random = np.random.RandomState(0)
     ws = random.randn(batch, spec.num_ws, spec.w_dim).astype(np.float32)
     noise = [random.randn(1, 1, *shape).astype(np.float32) for shape in spec.noise_shapes]
-    contestants: dict[str, Contestant] = {"PyTorch eager": _eager(network, ws, noise)}
+    contestants: dict[str, Contestant] = {"PyTorch eager": _eager(reference, ws, noise)}
     with tempfile.TemporaryDirectory() as folder:
         if "compile" not in skip:
-            contestants["torch.compile"] = _eager(network, ws, noise, compiled=True)
+            contestants["torch.compile"] = _eager(reference, ws, noise, compiled=True)
         if "plain" not in skip:
-            contestants["plain export, ONNX Runtime"] = _plain(network, ws, noise, Path(folder), threads)
+            contestants["plain export, ONNX Runtime"] = _plain(reference, ws, noise, Path(folder), threads)
         graph = build_synthesis(loaded, identity_mask(spec.num_ws), NoiseMode.EXPLICIT)
         graph.save(Path(folder))
         runner = open_graph(Path(folder) / "synthesis.onnx", threads=threads)
         feed = {"styles": ws, **{noise_name(index): array for index, array in enumerate(noise)}}
+        if spec.takes_transform:
+            feed[TRANSFORM] = np.eye(3, dtype=np.float32)[None]
         contestants["ours, ONNX Runtime"] = lambda: runner.run(feed, ["image", "pixels"])
         times = _race(contestants, runs)
     document = _document(loaded.name, batch, runs, threads, times)

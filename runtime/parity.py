@@ -20,7 +20,7 @@ class Tolerance:
     max_relative: float
     """Largest |d|, relative to the reference's own range (its maximum minus its minimum)."""
     level_fraction: float
-    """Share of 8-bit values that may differ at all."""
+    """Share of 8-bit values that may differ at all, of images within [-1, 1]; see NOMINAL_RMS."""
     levels_max: int
     """Largest difference of one 8-bit value."""
 
@@ -33,6 +33,10 @@ so do 3 to 8 in 100,000, most of them by the reference's own rounding."""
 ENOUGH_VALUES = 1 << 19
 """8-bit values from which on a share is judged as it is. Values near a whole level are rare and fall at random, so that
 among fewer a share of 1 in 10,000 can't be told from twice that."""
+NOMINAL_RMS = 1.0
+"""The largest root mean square that images within [-1, 1] can have. Float32 rounds in proportion to what it holds, and
+a level is a fixed step: a network whose images reach r times as far has r times as many values that rounding moves
+across one. So the share allowed grows with the reference's own root mean square above this."""
 CONFIDENCE = 0.999
 """Among fewer values, the count allowed is what a true share at the tolerance stays within with this probability."""
 
@@ -138,6 +142,7 @@ class Comparison:
         error = self._squares / max(self._values, 1)
         norm = math.sqrt(self._norm_a * self._norm_b)
         counted = self._levels_count
+        reach = max(1.0, math.sqrt(self._norm_a / max(self._values, 1)) / NOMINAL_RMS)
         return Figures(
             graph=self._graph,
             precision=self._precision,
@@ -153,7 +158,7 @@ class Comparison:
             cosine=self._dot / norm if norm > 0 else float(self._max == 0),
             finite=self._finite,
             allowed_relative=self._tolerance.max_relative,
-            allowed_fraction=allowed_share(self._tolerance.level_fraction, self._distinct_values),
+            allowed_fraction=allowed_share(self._tolerance.level_fraction * reach, self._distinct_values),
             allowed_levels=self._tolerance.levels_max,
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from benchmarks.official_sizes import stylegan3_spec
 from exporter import export
 from exporter.checkpoints import Checkpoint
 from exporter.graphs import build_synthesis
@@ -18,11 +19,17 @@ from runtime.manifest import NoiseMode, TensorInfo
 from runtime.mixing import identity_mask
 from runtime.spec import Architecture
 from tests.engines.tensorrt_cpu.plans import Batches, PlanReport, build_plans
-from tests.tiny import tiny_checkpoint
+from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 BATCHES = Batches(least=1, typical=2, most=4)
 OFFICIAL_1024 = (64, 64, 64, 64, 64, 32, 16, 8, 4)
 """Channels from 4 to 1024 px: the depth of the largest official networks at an eighth of their width, to be quick."""
+OFFICIAL_DEPTH = {
+    "stylegan1-1024": tiny_stylegan1_spec(channels=OFFICIAL_1024),
+    "stylegan2-1024": tiny_spec(channels=OFFICIAL_1024),
+    "stylegan3-t-512": stylegan3_spec(512, width=64, channels=(4096, 64)),
+    "stylegan3-r-512": stylegan3_spec(512, radial=True, width=64, channels=(2048, 32)),
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,13 @@ CASES = {
     "stylegan2-resnet": Case(partial(tiny_checkpoint, architecture=Architecture.RESNET)),
     "stylegan2-conditional-noise-const": Case(partial(tiny_checkpoint, c_dim=3, img_channels=1), {"noise": "const"}),
     "stylegan2-mix-noise-none": Case(tiny_checkpoint, {"mask": "A:0-2,B:3-5", "noise": "none"}),
+    "stylegan1": Case(partial(tiny_checkpoint, tiny_stylegan1_spec(c_dim=3))),
+    "stylegan1-fading": Case(partial(tiny_checkpoint, tiny_stylegan1_spec(lod=1.4)), {"noise": "const"}),
+    "stylegan1-rosinality": Case(
+        partial(tiny_checkpoint, tiny_stylegan1_spec(bias_before_blur=True, noise_per_block=True, noise_rate=2**0.5))
+    ),
+    "stylegan3-t": Case(partial(tiny_checkpoint, tiny_stylegan3_spec(c_dim=3))),
+    "stylegan3-r-mix": Case(partial(tiny_checkpoint, tiny_stylegan3_spec(radial=True)), {"mask": "A:0-2,B:3-5"}),
 }
 """Every kind of graph that export writes: a new kind of network or option is a row."""
 
@@ -82,12 +96,14 @@ def test_the_plans_inputs_are_the_manifests(built: Built) -> None:
         assert report.inputs == tuple(free_sizes(built.bundle.graph(name).inputs))
 
 
-def test_a_network_of_official_depth_builds(tensorrt_libraries: Path, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoint(channels=OFFICIAL_1024)
+@pytest.mark.parametrize("network", OFFICIAL_DEPTH)
+def test_a_network_of_official_depth_builds(network: str, tensorrt_libraries: Path, tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(OFFICIAL_DEPTH[network])
+    side = checkpoint.spec.resolution
     build_synthesis(checkpoint, identity_mask(checkpoint.spec.num_ws), NoiseMode.EXPLICIT).save(tmp_path)
     report = build_plans([tmp_path / "synthesis.onnx"], BATCHES, tensorrt_libraries)["synthesis"]
     assert_built(report)
-    assert [item.shape for item in report.outputs] == [(-1, 3, 1024, 1024), (-1, 1024, 1024, 3)]
+    assert [item.shape for item in report.outputs] == [(-1, 3, side, side), (-1, side, side, 3)]
 
 
 REFUSED = {
