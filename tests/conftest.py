@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from exporter import export
+from exporter.checkpoints.layout import STORED_TRANSFORM
 from runtime import Bundle
-from tests.tiny import tiny_checkpoint
+from runtime.transforms import make_transform
+from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +24,20 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def conditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A 16 px generator of three classes."""
     return export(tiny_checkpoint(c_dim=3), tmp_path_factory.mktemp("conditional") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def stylegan1_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px StyleGAN whose own code truncates the first 2 of 6 rows."""
+    return export(tiny_checkpoint(tiny_stylegan1_spec()), tmp_path_factory.mktemp("stylegan1") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def stylegan3_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px StyleGAN3-r, which stores a transform of its own: a quarter turn."""
+    checkpoint = tiny_checkpoint(tiny_stylegan3_spec(radial=True))
+    weights = {**checkpoint.weights, STORED_TRANSFORM: make_transform(90.0)}
+    return export(dataclasses.replace(checkpoint, weights=weights), tmp_path_factory.mktemp("stylegan3") / "bundle")
 
 
 @pytest.fixture(scope="session")

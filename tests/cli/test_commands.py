@@ -14,8 +14,9 @@ import pytest
 from exporter import load_checkpoint
 from exporter.checkpoints import write_safetensors
 from runtime import Bundle, Generator
+from runtime.spec import GeneratorSpec
 from stylegan_edge.cli import COMMANDS, run
-from tests.tiny import tiny_checkpoint
+from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 
 @pytest.fixture
@@ -105,6 +106,41 @@ def test_inspect_shows_a_checkpoint(call: Any, demo_checkpoint: Path) -> None:
     text = call("inspect", demo_checkpoint)
     for fact in ("NVIDIA PyTorch pickle", "stylegan2", "skip", "64 x 64, 3 channels", "481,728", "noise_08", "G_ema"):
         assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts"),
+    [
+        (tiny_stylegan1_spec(lod=1.4), ("stylegan1", "1.4 of 0 to 2: drawn at 8 px", "psi 0.7, the first 2 rows")),
+        (tiny_stylegan3_spec(radial=True), ("stylegan3", "1 x 1", "radial in 2 of 5 layers", "L0_", "input")),
+    ],
+    ids=["StyleGAN", "StyleGAN3"],
+)
+def test_inspect_shows_what_is_special(call: Any, tmp_path: Path, spec: GeneratorSpec, facts: tuple[str, ...]) -> None:
+    write_safetensors(tiny_checkpoint(spec), tmp_path / "network.safetensors")
+    text = call("inspect", tmp_path / "network.safetensors")
+    assert [fact for fact in facts if fact not in text] == []
+    assert json.loads(call("inspect", tmp_path / "network.safetensors", "--json"))["layers"]
+
+
+def test_export_takes_a_level_of_detail(call: Any, tmp_path: Path) -> None:
+    write_safetensors(tiny_checkpoint(tiny_stylegan1_spec(lod=1.5)), tmp_path / "network.safetensors")
+    for options, lod, maps in (([], 1.5, 4), (["--lod", "0"], 0.0, 6), (["--lod", "0.25"], 0.25, 6)):
+        call("export", tmp_path / "network.safetensors", "-o", tmp_path / "bundle", "--force", *options)
+        spec = Bundle(tmp_path / "bundle").spec
+        assert (spec.synthesis.level_of_detail, len(spec.noise_inputs)) == (lod, maps)
+        call("verify", tmp_path / "bundle", "--reference", tmp_path / "network.safetensors", "--samples", "2")
+
+
+def test_generate_turns_and_moves(call: Any, stylegan3_bundle: Bundle, tmp_path: Path) -> None:
+    """A turn by a quarter turns the picture itself: configuration R is equivariant to it exactly."""
+    pictures = {}
+    for name, options in (("still", ["--rotate", "0"]), ("turned", ["--rotate", "90"]), ("own", [])):
+        call("generate", stylegan3_bundle.path, "--seeds", "1", "-o", tmp_path / name, *options)
+        pictures[name] = imageio.imread(tmp_path / name / "seed0001.png").astype(int)
+    assert np.abs(np.rot90(pictures["still"]) - pictures["turned"]).max() <= 1
+    assert (pictures["own"] == pictures["turned"]).all()  # what the checkpoint stores
+    call("generate", stylegan3_bundle.path, "--seeds", "1", "-o", tmp_path / "moved", "--translate", "0.25,-0.25")
 
 
 def test_inspect_json_is_one_document(call: Any, demo_checkpoint: Path, tiny_bundle: Bundle) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from exporter import export
 from runtime import Bundle, Generator
 from runtime.errors import InputError
 from runtime.generator import default_batch
+from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,29 @@ def test_cutoff_truncates_only_the_first_rows(generator: Generator) -> None:
     mean = generator.bundle.w_avg
     assert np.allclose(ws[:, :2], (mean + 0.5 * (w - mean))[:, None], atol=1e-6)
     assert (ws[:, 2:] == w[:, None]).all()
+
+
+def test_a_stylegan_truncates_its_own_rows_unless_told_otherwise(stylegan1_bundle: Bundle) -> None:
+    """As its official code does: the first 8 rows of the published networks, the first 2 of this one."""
+    generator = Generator.load(stylegan1_bundle)
+    w = generator.map(generator.latents([1]))
+    own, told = generator.styles(w, psi=0.5), generator.truncate(w, psi=0.5, cutoff=2)
+    assert (own == told).all()
+    assert (generator.styles(w, psi=0.5, cutoff=None) == generator.truncate(w, psi=0.5)).all()
+    pixels = generator.synthesize(told, output="pixels")
+    assert (generator.generate([1], psi=0.5) == pixels).all()
+    assert (generator.generate([1], psi=0.5, cutoff=None) != pixels).any()
+
+
+def test_a_cutoff_can_not_reach_into_a_mixing_graph(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(tiny_stylegan1_spec())
+    generator = Generator.load(export(checkpoint, tmp_path / "bundle", mask="A:0-2,B:3-5"))
+    with pytest.raises(InputError, match="the checkpoint's own cutoff of 2 rows can't apply; truncate all 6 rows"):
+        generator.generate([1, 2], psi=0.5)
+    with pytest.raises(InputError, match="a cutoff of 3 rows can't apply"):
+        generator.generate([1, 2], psi=0.5, cutoff=3)
+    assert (generator.generate([1, 2], psi=0.5, cutoff=6) == generator.generate([1, 2], psi=0.5, cutoff=None)).all()
+    assert generator.generate([1, 2]).shape == (1, 16, 16, 3)  # without truncation a cutoff means nothing
 
 
 def test_layer_mask_takes_rows_from_the_second_source(generator: Generator) -> None:

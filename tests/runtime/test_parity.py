@@ -74,6 +74,15 @@ def test_too_many_values_one_level_off_fail() -> None:
         assert comparison.figures().passed is passes
 
 
+def test_images_that_reach_further_may_have_more_values_off() -> None:
+    """In proportion to their root mean square; the float32 error itself is judged relative to their range anyway."""
+    reference = _images()
+    reference *= 4 / np.sqrt((reference.astype(np.float64) ** 2).mean())
+    comparison = Comparison("synthesis", "reference", 1)
+    comparison.add_images(reference, [reference, to_pixels(reference)])
+    assert comparison.figures().allowed_fraction == pytest.approx(4e-4, rel=1e-3)
+
+
 def test_few_values_are_judged_by_what_chance_allows() -> None:
     """The Poisson bound: a true share at the tolerance stays within it in 999 of 1000 draws, and hardly more."""
     random = np.random.RandomState(1)
