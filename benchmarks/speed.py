@@ -83,7 +83,7 @@ def main(
         if spec.takes_transform:
             feed[TRANSFORM] = np.eye(3, dtype=np.float32)[None]
         contestants["ours, ONNX Runtime"] = lambda: runner.run(feed, ["image", "pixels"])
-        times = _race(contestants, runs)
+        times = _race(contestants, runs, spec.synthesis.float32_rounding)
     document = _document(loaded.name, batch, runs, threads, times)
     _print(document)
     if json_path is not None:
@@ -139,12 +139,12 @@ def _plain(
     return lambda: runner.run(feed, ["image", "pixels"])
 
 
-def _race(contestants: dict[str, Contestant], runs: int) -> dict[str, list[float]]:
+def _race(contestants: dict[str, Contestant], runs: int, rounding: float) -> dict[str, list[float]]:
     """Seconds of each run of each contestant that draws the right images."""
     first = next(iter(contestants))
     reference = contestants[first]()[0]
     for name in list(contestants):
-        comparison = Comparison("synthesis", "reference", len(reference))
+        comparison = Comparison("synthesis", "reference", len(reference), rounding=rounding)
         comparison.add_images(reference, contestants[name]())
         if not comparison.figures().passed:
             click.echo(f"{name}: left out, its images differ ({'; '.join(comparison.figures().failures())})")

@@ -167,9 +167,15 @@ def _provenance(checkpoint: Checkpoint) -> Provenance:
         checkpoint_sha256=checkpoint.sha256,
         checkpoint_format=checkpoint.source.value,
         mean_w=stored if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}",
-        noise=stored if checkpoint.has_noise else f"drawn from seed {NOISE_SEED}",
+        noise=_noise_origin(checkpoint),
         versions={name: _version(name) for name in RECORDED_VERSIONS},
     )
+
+
+def _noise_origin(checkpoint: Checkpoint) -> str:
+    if not checkpoint.spec.noise_inputs:
+        return "none: the network takes none"
+    return "stored in the checkpoint" if checkpoint.has_noise else f"drawn from seed {NOISE_SEED}"
 
 
 def _version(name: str) -> str:
@@ -191,8 +197,9 @@ def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
     mapping = Comparison("mapping", "reference", len(samples.z))
     labels = {"c": samples.c} if samples.c.shape[1] else {}
     mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
-    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec.resolution))
-    pipeline = Comparison("pipeline", "reference", 1)
+    rounding = bundle.spec.synthesis.float32_rounding
+    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec.resolution), rounding=rounding)
+    pipeline = Comparison("pipeline", "reference", 1, rounding=rounding)
     for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec.resolution)):
         inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
         synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)

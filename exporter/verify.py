@@ -57,7 +57,10 @@ def verify_reference(
     reference = _matching(bundle, checkpoint)
     network = reference.completed().build()
     names = ["mapping", "synthesis"] + (["pipeline"] if graphs.pipeline else [])
-    comparisons = {(name, batch): Comparison(name, "reference", batch) for batch in batches for name in names}
+    rounding = bundle.spec.synthesis.float32_rounding
+    comparisons = {
+        (name, batch): Comparison(name, "reference", batch, rounding=rounding) for batch in batches for name in names
+    }
     for chunk in _chunks(network, bundle, samples, seed):
         for batch in batches:
             _run_mapping(chunk, graphs, comparisons["mapping", batch], batch)

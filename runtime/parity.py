@@ -80,16 +80,18 @@ class Figures:
         if self.levels_max is not None and not self.levels_max <= self.allowed_levels:
             missed.append(f"{self.levels_max} levels, allowed {self.allowed_levels}")
         if self.level_fraction is not None and not self.level_fraction <= self.allowed_fraction:
-            missed.append(f"{self.level_fraction:.1e} of the values differ, allowed {self.allowed_fraction:.0e}")
+            missed.append(f"{self.level_fraction:.1e} of the values differ, allowed {self.allowed_fraction:.1e}")
         return missed
 
 
 class Comparison:
     """Collects arrays of one graph, part by part, and sums them up into `Figures`."""
 
-    def __init__(self, graph: str, against: str, batch: int, precision: str = "fp32") -> None:
+    def __init__(self, graph: str, against: str, batch: int, precision: str = "fp32", rounding: float = 1.0) -> None:
+        """`rounding` is the specification's `float32_rounding`: the share of values allowed grows with it."""
         self._graph, self._against, self._batch, self._precision = graph, against, batch, precision
         self._tolerance = TOLERANCES[precision]
+        self._rounding = rounding
         self._samples = self._distinct_values = 0
         self._low, self._high = math.inf, -math.inf
         self._max = 0.0
@@ -158,7 +160,9 @@ class Comparison:
             cosine=self._dot / norm if norm > 0 else float(self._max == 0),
             finite=self._finite,
             allowed_relative=self._tolerance.max_relative,
-            allowed_fraction=allowed_share(self._tolerance.level_fraction * reach, self._distinct_values),
+            allowed_fraction=allowed_share(
+                self._tolerance.level_fraction * self._rounding * reach, self._distinct_values
+            ),
             allowed_levels=self._tolerance.levels_max,
         )
 

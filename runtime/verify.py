@@ -63,7 +63,7 @@ def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
 
 
 def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
-    comparison = Comparison("synthesis", "golden", batch)
+    comparison = Comparison("synthesis", "golden", batch, rounding=bundle.spec.synthesis.float32_rounding)
     for rows, distinct in in_batches(len(golden.styles), batch):
         inputs = {"styles": golden.styles[rows], **golden_inputs(golden, bundle, rows)}
         _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
@@ -72,7 +72,7 @@ def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch:
 
 def _pipeline(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
     """Images whose rows all come from their own latents; psi is one vector a run, so images of a batch share it."""
-    comparison = Comparison("pipeline", "golden", batch)
+    comparison = Comparison("pipeline", "golden", batch, rounding=bundle.spec.synthesis.float32_rounding)
     for index in np.flatnonzero(~golden.mixed):
         inputs = pipeline_inputs(golden, bundle, int(index), batch)
         outputs = graph.run(inputs, ["image", "pixels"])

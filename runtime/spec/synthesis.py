@@ -89,6 +89,11 @@ class SynthesisSpec(ABC):
         return ()
 
     @property
+    def float32_rounding(self) -> float:
+        """How many times as many 8-bit values as in StyleGAN2 float32 rounding moves across a level."""
+        return 1.0
+
+    @property
     def takes_transform(self) -> bool:
         """Whether the image can be moved and turned by a matrix."""
         return False

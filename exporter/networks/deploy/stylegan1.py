@@ -121,8 +121,10 @@ class DeployStyleGAN1(DeploySynthesis):
     def _adapt(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Adaptive instance normalisation (equation 1), with sums for means: see `normalize_second_moment`."""
         share = 1 / (x.shape[2] * x.shape[3])
-        x = x - x.sum(dim=(2, 3), keepdim=True) * share
-        deviation = torch.rsqrt((x * x).sum(dim=(2, 3), keepdim=True) * share + self.network.norm_epsilon)
+        x = x - x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * share
+        deviation = torch.rsqrt(
+            (x * x).sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * share + self.network.norm_epsilon
+        )
         return x * (deviation * scale) + shift
 
     def _repeat(self, x: Tensor, factor: int) -> Tensor:
