@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="stylegan-edge")
 def cli() -> None:
-    """From a trained StyleGAN checkpoint to verified images, without PyTorch at the end.
+    """From a trained StyleGAN, StyleGAN2 or StyleGAN3 checkpoint to verified images, without PyTorch at the end.
 
     Exit codes: 0 done, 1 a check failed, 2 wrong usage or bad input.
     """

@@ -28,7 +28,7 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     "--lod",
     type=click.FloatRange(min=0),
     metavar="X",
-    help="Level of detail of a StyleGAN, 0 for the full one [default: the checkpoint's].",
+    help="Level of detail of a StyleGAN: 0 full resolution, 1 half, between them a blend [default: the checkpoint's].",
 )
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE

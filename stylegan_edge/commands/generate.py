@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Draw the images of seeds from BUNDLE: seed0000.png, seed0001.png, ...
 
-    A seed means the same picture as in the official scripts. A bundle exported with --mix takes one seed a source, in
+    A seed means the latent that NVIDIA's scripts draw for it. A bundle exported with --mix takes one seed a source, in
     turn.
     """
     from runtime.images import contact_sheet, open_image_folder
