@@ -149,8 +149,11 @@ class StyleGAN3Spec(SynthesisSpec):
 
     @property
     def float32_rounding(self) -> float:
-        """Fifteen wide layers in a row, and no sum of many toRGB: the float32 reference of a network of official size at
-        256 px is 9.7e-5 of its values from float64, and 1.4e-4 from the graph."""
+        """Three: fifteen wide layers in a row, and no sum of many toRGB.
+
+        The float32 reference of a network of official size at 256 px differs from float64 in 9.7e-5 of its values, and
+        from the graph in 1.4e-4.
+        """
         return 3.0
 
     @property
