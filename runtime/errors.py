@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 MAX_MESSAGE = 900
 """Characters of a message: enough for a long path and what to do, and no more than a screen."""
+MAX_SHOWN = 40
+"""Characters of a value from outside that a message shows."""
+HUGE = 10**15
+"""Python refuses to print numbers of thousands of digits, and nobody wants to read them."""
+
+
+def quoted(value: Any) -> str:
+    """A value from outside, as a message may show it: a scalar in short, text in quotes, of anything else the type."""
+    if isinstance(value, int) and abs(value) >= HUGE:
+        return "a huge number"
+    if not isinstance(value, (str, int, float, type(None))):
+        return f"a {type(value).__name__}"
+    text = repr(value[:MAX_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 class StyleganEdgeError(Exception):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from runtime.errors import BundleError
+from runtime.errors import BundleError, quoted
 
 Record = TypeVar("Record")
 
@@ -46,7 +46,7 @@ def from_plain(cls: type[Record], data: Any, where: str) -> Record:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - set(fields))
     if unknown:
-        raise BundleError(f"{where}: unknown field {unknown[0]!r}; expected only {', '.join(fields)}")
+        raise BundleError(f"{where}: unknown field {quoted(unknown[0])}; expected only {', '.join(fields)}")
     values: dict[str, Any] = {}
     hints = typing.get_type_hints(cls, include_extras=True)
     for name, field in fields.items():
@@ -93,7 +93,7 @@ def _convert_enum(hint: type[Enum], value: Any, where: str) -> Enum:
         return hint(value)
     except ValueError:
         known = ", ".join(str(member.value) for member in hint)
-        raise BundleError(f"{where}: found {value!r}, expected one of {known}") from None
+        raise BundleError(f"{where}: found {quoted(value)}, expected one of {known}") from None
 
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
@@ -115,7 +115,7 @@ def _require(condition: bool, value: Any, expected: str, where: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, int) and abs(value) >= 10**15:  # Python refuses to print thousands of digits
-        return "a huge number"
-    text = repr(value) if isinstance(value, (str, int, float, type(None))) else ""
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}".strip()
+    if not isinstance(value, (str, int, float, type(None))):
+        return type(value).__name__
+    text = quoted(value)
+    return text if text.startswith("a ") else f"{type(value).__name__} {text}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from exporter.checkpoints.layout import MEAN_W, check_shapes, expected_shapes, is_optional
+from exporter.checkpoints.layout import MAGNITUDE_SUFFIX, MEAN_W, check_shapes, expected_shapes, is_optional
 from exporter.checkpoints.source import SourceFormat
 from runtime.errors import BundleError, CheckpointError, InputError
 from runtime.noise import seeded_noise
@@ -45,6 +45,8 @@ class Checkpoint:
         for name, array in self.weights.items():
             if not np.isfinite(array).all():
                 raise CheckpointError(f"the tensor {name} holds NaN or infinity: damaged, or training diverged")
+            if name.endswith(MAGNITUDE_SUFFIX) and array <= 0:
+                raise CheckpointError(f"the tensor {name} is {array:g}, expected a magnitude above 0")
 
     @property
     def has_mean_w(self) -> bool:

@@ -27,6 +27,8 @@ MEAN_W = "mapping.w_avg"
 """Canonical name of the mean of `w`, [w_dim]."""
 STORED_TRANSFORM = "synthesis.input.transform"
 """Canonical name of a StyleGAN3 checkpoint's own transform, [3, 3]."""
+MAGNITUDE_SUFFIX = ".magnitude_ema"
+"""How the canonical names of StyleGAN3's mean square magnitudes end; each layer divides by its root."""
 NOISE_SUFFIX = ".noise_const"
 """How the canonical names of stored noise end."""
 
@@ -57,7 +59,7 @@ def check_shapes(spec: GeneratorSpec, weights: Mapping[str, np.ndarray]) -> None
 
 def to_float32(array: np.ndarray) -> np.ndarray:
     """A contiguous float32 copy. Values beyond float32 become infinite, which a checkpoint then refuses."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.array(array, dtype=np.float32, order="C")
 
 
@@ -131,7 +133,7 @@ def _stylegan3_shapes(spec: GeneratorSpec, network: StyleGAN3Spec) -> dict[str, 
         prefix, kernel = f"synthesis.{layer.name}", network.kernel_of(layer)
         shapes[f"{prefix}.weight"] = (layer.out_channels, layer.in_channels, kernel, kernel)
         shapes[f"{prefix}.bias"] = (layer.out_channels,)
-        shapes[f"{prefix}.magnitude_ema"] = ()
+        shapes[f"{prefix}{MAGNITUDE_SUFFIX}"] = ()
         shapes |= _affine_shapes(prefix, layer.in_channels, spec.w_dim)
         if layer.up_taps > 1:
             shapes[f"{prefix}.up_filter"] = (layer.up_taps,)

@@ -24,6 +24,15 @@ MAX_ATTRIBUTE = 1e30
 MAX_NUMBERS = 16
 """Whole numbers of one attribute that is a list: sizes have 2, paddings 4."""
 
+MAX_NETWORKS = 16
+"""Networks of a TensorFlow pickle. Official files have 3."""
+
+MAX_COMPONENTS = 8
+"""Components of a TensorFlow network. Generators have 2."""
+
+MAX_VARIABLES = 4096
+"""Variables of a TensorFlow network. A 1024 px generator has about 200."""
+
 MAX_MODULE_DEPTH = 16
 """Nesting of network modules. Official files nest 5 deep."""
 

@@ -31,7 +31,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     try:
-        with _open(path) as file:
+        # NaN and numbers beyond float32 are refused in the end, by the name of their tensor, and warn of nothing.
+        with _open(path) as file, np.errstate(all="ignore"):
             size = path.stat().st_size
             return _load(path, file, size)
     except CheckpointError as error:
@@ -84,5 +85,5 @@ def _read(container: Container, path: Path, file: IO[bytes], size: int, head: by
     else:
         value = load_torch_stream(file, size, rosinality.ALLOWED)
         details = {"container": container.value}
-    source, (spec, weights, more) = rosinality.read_rosinality(value)
+    source, (spec, weights, more) = rosinality.read_rosinality(value, size)
     return source, (spec, weights, {**more, **details})

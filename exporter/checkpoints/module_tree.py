@@ -58,14 +58,14 @@ class Module:
         array = as_array(value)
         if array is not None and array.dtype.kind in "iu" and array.size <= limits.MAX_NUMBERS:
             value = [int(item) for item in array.reshape(-1)]
-        if not isinstance(value, list) or not all(type(item) is int for item in value):
-            raise CheckpointError(f"{self} has {name} = {quoted(value)}, expected whole numbers")
+        if not isinstance(value, list) or len(value) > limits.MAX_NUMBERS or not all(map(_is_whole, value)):
+            raise CheckpointError(f"{self} has {name} = {quoted(value)}, expected a few whole numbers")
         return value
 
     def child(self, name: str) -> Module:
         """A child module. Raises CheckpointError where it is missing."""
         if name not in self.children:
-            raise CheckpointError(f"{self} ({shown(self.class_name)}) has no part {name!r}")
+            raise CheckpointError(f"{self} ({shown(self.class_name)}) has no part {quoted(name)}")
         return self.children[name]
 
     def tensor(self, name: str, dimensions: int) -> np.ndarray:
@@ -83,6 +83,10 @@ class Module:
 
     def __str__(self) -> str:
         return f"the module {shown(self.path)}" if self.path else "the generator"
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) <= limits.MAX_ATTRIBUTE
 
 
 def common(what: str, values: list[Value]) -> Value:

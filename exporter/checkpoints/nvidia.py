@@ -17,6 +17,7 @@ from exporter.checkpoints.layout import check_shapes, to_float32
 from exporter.checkpoints.module_tree import PERSISTENCE_VERSION, Module, common, module_tree, require_lrelu
 from exporter.checkpoints.pickle_machine import Instance
 from exporter.checkpoints.shown import listed, shown
+from exporter.checkpoints.tensors import check_bytes
 from runtime.errors import CheckpointError
 from runtime.spec import MAX_MAPPING_LAYERS, Generation, GeneratorSpec, MappingSpec, SynthesisSpec
 
@@ -26,8 +27,8 @@ DERIVED_TENSORS = frozenset({"resample_filter"})
 """Buffers that the specification holds."""
 
 
-def read_snapshot(value: Mapping[Any, Any]) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
-    """The specification, the generator's weights, and details. Raises CheckpointError."""
+def read_snapshot(value: Mapping[Any, Any], size: int) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
+    """The specification, weights and details of the generator in a file of `size` bytes. Raises CheckpointError."""
     key, record = _find_generator(value)
     generator = module_tree(record)
     synthesis = generator.child("synthesis")
@@ -45,7 +46,7 @@ def read_snapshot(value: Mapping[Any, Any]) -> tuple[GeneratorSpec, dict[str, np
         synthesis=network,
     )
     _check_agreement(generator, spec)
-    return spec, _weights(generator, spec), {"network": key, "module record version": str(PERSISTENCE_VERSION)}
+    return spec, _weights(generator, spec, size), {"network": key, "module record version": str(PERSISTENCE_VERSION)}
 
 
 def _find_generator(value: Mapping[Any, Any]) -> tuple[str, Instance]:
@@ -75,14 +76,15 @@ def _mapping_spec(generator: Module, mapping: Module) -> MappingSpec:
     )
 
 
-def _weights(generator: Module, spec: GeneratorSpec) -> dict[str, np.ndarray]:
+def _weights(generator: Module, spec: GeneratorSpec, size: int) -> dict[str, np.ndarray]:
     views = {
         f"{module.path}.{name}": array
         for module in generator.walk()
         for name, array in module.tensors.items()
         if name not in DERIVED_TENSORS
     }
-    check_shapes(spec, views)  # before anything is copied
+    check_shapes(spec, views)  # this and the next before anything is copied
+    check_bytes(views.values(), size)
     return {name: to_float32(array) for name, array in views.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from exporter.checkpoints.module_tree import Module, common
 from exporter.checkpoints.shown import shown
 from runtime.errors import CheckpointError
@@ -15,9 +17,6 @@ def read_synthesis(synthesis: Module) -> StyleGAN3Spec:
         raise CheckpointError(f"the synthesis network has {len(names)} layers, expected the names of 2 to {MAX_LAYERS}")
     layers = [synthesis.child(name) for name in names]
     _check_to_rgb(layers)
-    for layer in layers:
-        if layer.tensor("magnitude_ema", 0) <= 0:
-            raise CheckpointError(f"{layer} has a magnitude of {layer.tensor('magnitude_ema', 0)}, expected above 0")
     entry = synthesis.child("input")
     return StyleGAN3Spec(
         fourier=Fourier(
@@ -40,9 +39,7 @@ def _check_to_rgb(layers: list[Module]) -> None:
 
 
 def _filtered_layer(name: str, layer: Module) -> FilteredLayer:
-    up_filter, down_filter = layer.tensors.get("up_filter"), layer.tensors.get("down_filter")
-    if up_filter is not None and up_filter.ndim != 1:
-        raise CheckpointError(f"{layer} has an up-sampling filter of {up_filter.ndim} dimensions, expected 1")
+    up_filter, down_filter = _filter(layer, "up_filter", 1), _filter(layer, "down_filter", 2)
     return FilteredLayer(
         name=name,
         in_channels=layer.get("in_channels", int),
@@ -56,6 +53,15 @@ def _filtered_layer(name: str, layer: Module) -> FilteredLayer:
         radial=down_filter is not None and down_filter.ndim == 2,
         padding=_padding(layer),
     )
+
+
+def _filter(layer: Module, name: str, most: int) -> np.ndarray | None:
+    """A filter of one dimension, or of up to `most` that are alike; None where the layer has none."""
+    found = layer.tensors.get(name)
+    if found is None or (1 <= found.ndim <= most and set(found.shape) == {len(found)}):
+        return found
+    square = " or a square" if most > 1 else ""
+    raise CheckpointError(f"{layer} has a filter {name} of shape {list(found.shape)}, expected taps{square}")
 
 
 def _side(module: Module, name: str) -> int:

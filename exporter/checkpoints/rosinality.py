@@ -14,7 +14,7 @@ from exporter.checkpoints.pickle_machine import AllowList, Global, Instance, emp
 from exporter.checkpoints.shown import listed
 from exporter.checkpoints.source import SourceFormat
 from exporter.checkpoints.state_dict import State
-from exporter.checkpoints.tensors import TORCH_GLOBALS
+from exporter.checkpoints.tensors import TORCH_GLOBALS, check_bytes
 from runtime.errors import CheckpointError
 from runtime.spec import GeneratorSpec
 
@@ -38,10 +38,14 @@ ALLOWED: AllowList = {
 
 
 def read_rosinality(
-    value: Any,
+    value: Any, size: int
 ) -> tuple[SourceFormat, tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]]:
-    """Turn what torch.save wrote into a specification, canonical weights and details. Raises CheckpointError."""
+    """Turn what torch.save wrote in `size` bytes into a specification, canonical weights and details.
+
+    Raises CheckpointError.
+    """
     key, state = _find_generator(value)
+    check_bytes(state.arrays.values(), size)
     details = {"network": key}
     if rosinality_stylegan1.SIGNATURE in state:
         spec, weights, more = rosinality_stylegan1.read_generator(state)
@@ -70,6 +74,5 @@ def _find_generator(value: Any) -> tuple[str, State]:
 def _state(value: Any) -> State:
     """The arrays of a state dict, without the prefix of a data-parallel wrapper."""
     arrays: Mapping[Any, Any] = value if isinstance(value, dict) else {}
-    return State(
-        {str(name).removeprefix(PARALLEL_PREFIX): item for name, item in arrays.items() if isinstance(item, np.ndarray)}
-    )
+    named = ((name, item) for name, item in arrays.items() if isinstance(name, str) and isinstance(item, np.ndarray))
+    return State({name.removeprefix(PARALLEL_PREFIX): item for name, item in named})

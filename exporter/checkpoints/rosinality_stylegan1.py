@@ -28,11 +28,11 @@ FUSED_SHIFTS = 4
 
 def read_generator(state: State) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
     """The specification, canonical weights and details. Raises CheckpointError."""
-    stored = len(state.indices(r"generator\.progression\.(\d+)\.conv2\.conv\.weight_orig$", first=0))
+    stored = len(state.indices("generator.progression.*.conv2.conv.weight_orig", first=0))
     if stored > MAX_BLOCKS:
         raise CheckpointError(f"the checkpoint has {stored} blocks, expected at most {MAX_BLOCKS}")
     blocks = _trained_blocks(state, stored)
-    styles = state.indices(r"style\.(\d+)\.linear\.weight_orig$", first=1, step=2)
+    styles = state.indices("style.*.linear.weight_orig", first=1, step=2)
     layers = [state.get(f"style.{index}.linear.weight_orig", 2) for index in styles]
     widths = [_get(state, block, "conv2.conv.weight_orig", 4).shape[0] for block in range(blocks)]
     spec = GeneratorSpec(
@@ -60,7 +60,7 @@ def read_generator(state: State) -> tuple[GeneratorSpec, dict[str, np.ndarray], 
             use_noise=True,
         ),
     )
-    weights = {"synthesis.b4.const": to_float32(state.get(SIGNATURE, 4)[0])}
+    weights = {"synthesis.b4.const": to_float32(state.get(SIGNATURE, 4, ones=1))}
     for index, number in enumerate(styles):
         weights[f"mapping.fc{index}.weight"] = to_float32(layers[index])
         weights[f"mapping.fc{index}.bias"] = to_float32(state.get(f"style.{number}.linear.bias", 1))

@@ -25,8 +25,8 @@ def read_generator(state: State) -> tuple[GeneratorSpec, dict[str, np.ndarray]]:
 
 
 def _spec(state: State) -> GeneratorSpec:
-    styles = [state.get(f"style.{index}.weight", 2) for index in state.indices(r"style\.(\d+)\.weight$", first=1)]
-    convs = state.indices(r"convs\.(\d+)\.conv\.weight$", first=0)
+    styles = [state.get(f"style.{index}.weight", 2) for index in state.indices("style.*.weight", first=1)]
+    convs = state.indices("convs.*.conv.weight", first=0)
     if len(convs) % 2:
         raise CheckpointError(f"the checkpoint has {len(convs)} convolutions above 4x4, expected pairs")
     widths = [state.get("conv1.conv.weight", 5).shape[1]]
@@ -59,25 +59,25 @@ def _spec(state: State) -> GeneratorSpec:
 
 def _mapping_weights(state: State) -> dict[str, np.ndarray]:
     weights = {}
-    for layer, index in enumerate(state.indices(r"style\.(\d+)\.weight$", first=1)):
+    for layer, index in enumerate(state.indices("style.*.weight", first=1)):
         weights[f"mapping.fc{layer}.weight"] = to_float32(state.get(f"style.{index}.weight", 2))
         weights[f"mapping.fc{layer}.bias"] = to_float32(state.get(f"style.{index}.bias", 1))
     return weights
 
 
 def _synthesis_weights(state: State, spec: GeneratorSpec) -> dict[str, np.ndarray]:
-    weights = {"synthesis.b4.const": to_float32(state.get("input.input", 4)[0])}
+    weights = {"synthesis.b4.const": to_float32(state.get(SIGNATURE, 4, ones=1))}
     for layer in spec.layers:
         source, target = _source_name(layer.name, layer.out_size), f"synthesis.{layer.name}"
-        weights[f"{target}.weight"] = to_float32(state.get(f"{source}.conv.weight", 5)[0])
+        weights[f"{target}.weight"] = to_float32(state.get(f"{source}.conv.weight", 5, ones=1))
         weights[f"{target}.affine.weight"] = to_float32(state.get(f"{source}.conv.modulation.weight", 2))
         weights[f"{target}.affine.bias"] = to_float32(state.get(f"{source}.conv.modulation.bias", 1))
         if layer.noise is None:
             weights[f"{target}.bias"] = to_float32(state.get(f"{source}.bias", 4).reshape(-1))
             continue
         weights[f"{target}.bias"] = to_float32(state.get(f"{source}.activate.bias", 1))
-        weights[f"{target}.noise_strength"] = to_float32(state.get(f"{source}.noise.weight", 1)[0])
-        weights[f"{target}.noise_const"] = to_float32(state.get(f"noises.noise_{layer.noise}", 4)[0, 0])
+        weights[f"{target}.noise_strength"] = to_float32(state.get(f"{source}.noise.weight", 1, ones=1))
+        weights[f"{target}.noise_const"] = to_float32(state.get(f"noises.noise_{layer.noise}", 4, ones=2))
     return weights
 
 

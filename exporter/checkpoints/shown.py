@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from runtime.errors import HUGE
+
 MAX_SHOWN = 80
 """Characters of a value that a message shows."""
 MAX_KEYS_SHOWN = 8
 """Keys that a message lists of a file that holds no generator."""
-_HUGE = 10**15
 
 
 def quoted(value: Any) -> str:
@@ -28,7 +29,7 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value[:MAX_SHOWN])
         return text + "..." * (len(value) > MAX_SHOWN)
-    if isinstance(value, int) and abs(value) >= _HUGE:  # Python refuses to print thousands of digits
+    if isinstance(value, int) and abs(value) >= HUGE:
         return "a huge number"
     if value is None or isinstance(value, (int, float)):
         return str(value)

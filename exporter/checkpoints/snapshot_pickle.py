@@ -45,11 +45,11 @@ def read_snapshot_pickle(
     value = load_pickle(BoundedReader(file, size), allowed)
     protocol = {"pickle protocol": _protocol(file)}
     if tensorflow.holds_networks(value):
-        spec, weights, details = tensorflow.read_networks(value)
+        spec, weights, details = tensorflow.read_networks(value, size)
         return SourceFormat.NVIDIA_TENSORFLOW, (spec, weights, details | protocol)
     if not isinstance(value, dict):
         raise CheckpointError(f"the pickle holds a {type(value).__name__}, expected a training snapshot; {SUPPORTED}")
-    spec, weights, details = nvidia.read_snapshot(value)
+    spec, weights, details = nvidia.read_snapshot(value, size)
     return SourceFormat.NVIDIA_TORCH, (spec, weights, details | protocol)
 
 

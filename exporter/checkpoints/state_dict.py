@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from exporter.checkpoints.tensors import drop_ones
 from runtime.errors import CheckpointError
 
 MAX_DIGITS = 3
@@ -23,19 +24,25 @@ class State:
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
 
-    def get(self, name: str, dimensions: int) -> np.ndarray:
-        """A tensor of that many dimensions. Raises CheckpointError where there is none."""
+    def get(self, name: str, dimensions: int, ones: int = 0) -> np.ndarray:
+        """A tensor of that many dimensions, without its first `ones`, which must be 1.
+
+        Raises CheckpointError where there is none such.
+        """
         array = self.arrays.get(name)
         if array is None or array.ndim != dimensions or array.size == 0:
             raise CheckpointError(f"the checkpoint lacks the {dimensions}-dimensional tensor {name}")
-        return array
+        return drop_ones(f"the tensor {name}", array, ones)
 
-    def indices(self, pattern: str, first: int, step: int = 1) -> list[int]:
-        """The numbers that a kind of layer has, which must run from `first` on without a gap, `step` apart."""
-        matches = (re.match(pattern, name) for name in self.arrays)
-        found = sorted({int(match[1]) for match in matches if match and len(match[1]) <= MAX_DIGITS})
+    def indices(self, name: str, first: int, step: int = 1) -> list[int]:
+        """The numbers that tensors of one kind have where `name` has `*`.
+
+        Raises CheckpointError unless they run from `first` on without a gap, `step` apart.
+        """
+        pattern = re.compile(re.escape(name).replace(r"\*", f"([0-9]{{1,{MAX_DIGITS}}})"))
+        found = sorted({int(match[1]) for match in map(pattern.fullmatch, self.arrays) if match})
         if not found or found != list(range(first, first + step * len(found), step)):
             raise CheckpointError(
-                f"the checkpoint's layers {pattern!r} are numbered {found[:8]}, expected {first}, {first + step}, ..."
+                f"the checkpoint's tensors {name} are numbered {found[:8]}, expected {first}, {first + step}, ..."
             )
         return found

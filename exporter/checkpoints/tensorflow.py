@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from exporter.checkpoints import tensorflow_stylegan1, tensorflow_stylegan2
+from exporter.checkpoints import limits, tensorflow_stylegan1, tensorflow_stylegan2
 from exporter.checkpoints.detect import SUPPORTED
 from exporter.checkpoints.pickle_machine import Global, Instance
-from exporter.checkpoints.shown import listed, shown
+from exporter.checkpoints.shown import listed, quoted, shown
 from exporter.checkpoints.tensorflow_network import Options, Variables
-from exporter.checkpoints.tensors import as_array
+from exporter.checkpoints.tensors import as_array, check_bytes
 from runtime.errors import CheckpointError
 from runtime.spec import GeneratorSpec
 
@@ -26,12 +26,12 @@ VERSIONS = (2, 3, 4)
 """Versions of the record that the official loaders take."""
 NAMES = ("G", "D", "Gs")
 """What a training snapshot's networks are, in order; Gs has the averaged weights."""
-MAX_COMPONENTS = 8
-"""Components of one network; generators have two."""
 
 
-def rebuild_network(*_: Any) -> Instance:
+def rebuild_network(*args: Any) -> Instance:
     """`dnnlib.tflib.network.Network`: its state arrives with BUILD."""
+    if args:
+        raise CheckpointError("the pickle is damaged: a network is made with arguments")
     return Instance(NETWORK)
 
 
@@ -40,9 +40,13 @@ def holds_networks(value: Any) -> bool:
     return _is_network(value) or (isinstance(value, (tuple, list)) and any(_is_network(item) for item in value))
 
 
-def read_networks(value: Any) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
-    """The specification, canonical weights and details of the generator. Raises CheckpointError."""
+def read_networks(value: Any, size: int) -> tuple[GeneratorSpec, dict[str, np.ndarray], dict[str, str]]:
+    """The specification, canonical weights and details of the generator in a file of `size` bytes.
+
+    Raises CheckpointError.
+    """
     network, generator = _find_generator(value)
+    check_bytes(generator.variables.arrays.values(), size)
     variables = generator.variables
     details = {
         "network": network,
@@ -73,7 +77,11 @@ class _Generator:
 
 def _find_generator(value: Any) -> tuple[str, _Generator]:
     """The last network of a snapshot that has a mapping and a synthesis: Gs, where it is a whole one."""
-    networks = list(value) if isinstance(value, (tuple, list)) else [value]
+    networks = value if isinstance(value, (tuple, list)) else [value]
+    if len(networks) > limits.MAX_NETWORKS:
+        raise CheckpointError(
+            f"the pickle holds {len(networks):,} networks, expected at most {limits.MAX_NETWORKS}: G, D and Gs"
+        )
     names = NAMES if len(networks) == len(NAMES) else [str(index) for index in range(len(networks))]
     for name, network in reversed(list(zip(names, networks))):
         if _is_network(network) and {"synthesis", "mapping"} <= set(_components(_state(network))):
@@ -84,9 +92,9 @@ def _find_generator(value: Any) -> tuple[str, _Generator]:
 def _read_generator(network: Instance) -> _Generator:
     state = _state(network)
     version = state.get("version")
-    if version not in VERSIONS:
+    if not isinstance(version, int) or version not in VERSIONS:
         raise CheckpointError(
-            f"the network record has version {shown(version)}, expected one of {', '.join(map(str, VERSIONS))}"
+            f"the network record has version {quoted(version)}, expected one of {', '.join(map(str, VERSIONS))}"
         )
     components = {name: _state(component) for name, component in _components(state).items()}
     arrays = _variables(state, "")
@@ -112,9 +120,10 @@ def _state(network: Any) -> dict[Any, Any]:
 
 def _components(state: Mapping[Any, Any]) -> dict[str, Any]:
     components = state.get("components", {})
-    if not isinstance(components, dict) or len(components) > MAX_COMPONENTS:
+    few = isinstance(components, dict) and len(components) <= limits.MAX_COMPONENTS
+    if not few or not all(isinstance(name, str) for name in components):
         raise CheckpointError("the pickle is damaged: a network's components are no dictionary of a few networks")
-    return {str(name): component for name, component in components.items()}
+    return dict(components)
 
 
 def _options(state: Mapping[Any, Any]) -> dict[str, Any]:
@@ -128,6 +137,8 @@ def _variables(state: Mapping[Any, Any], prefix: str) -> dict[str, np.ndarray]:
     pairs = state.get("variables")
     if not isinstance(pairs, list):
         raise CheckpointError("the pickle is damaged: a network has no list of variables")
+    if len(pairs) > limits.MAX_VARIABLES:
+        raise CheckpointError(f"a network has {len(pairs):,} variables, expected at most {limits.MAX_VARIABLES:,}")
     arrays = {}
     for pair in pairs:
         array = as_array(pair[1]) if isinstance(pair, tuple) and len(pair) == 2 else None

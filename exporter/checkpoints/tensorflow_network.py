@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from exporter.checkpoints import limits
 from exporter.checkpoints.layout import MEAN_W, to_float32
 from exporter.checkpoints.shown import quoted, shown
+from exporter.checkpoints.tensors import drop_ones
 from runtime.errors import CheckpointError
 from runtime.spec import MAX_BLOCKS, MAX_MAPPING_LAYERS, LabelInput, MappingSpec, Truncation
 
@@ -42,24 +44,27 @@ class Variables:
     """A network's variables. Each is taken once; what nobody took is a sign that the network was not understood."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays = arrays
+        self.arrays = arrays
         self._taken: set[str] = set()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._arrays
+        return name in self.arrays
 
     def __iter__(self) -> Any:
-        return iter(self._arrays)
+        return iter(self.arrays)
 
     def shape(self, name: str, dimensions: int) -> tuple[int, ...]:
         """The shape of a variable."""
         return self._get(name, dimensions).shape
 
-    def take(self, name: str, dimensions: int) -> np.ndarray:
-        """A variable of that many dimensions. Raises CheckpointError where there is none."""
+    def take(self, name: str, dimensions: int, ones: int = 0) -> np.ndarray:
+        """A variable of that many dimensions, without its first `ones`, which must be 1.
+
+        Raises CheckpointError where there is none such.
+        """
         array = self._get(name, dimensions)
         self._taken.add(name)
-        return array
+        return drop_ones(f"the variable {name}", array, ones)
 
     def drop(self, *names: str) -> None:
         """Take variables that are not needed."""
@@ -67,12 +72,12 @@ class Variables:
 
     def check_all_used(self) -> None:
         """Raise CheckpointError where a variable was not taken."""
-        left = sorted(name for name in self._arrays if name not in self._taken)
+        left = sorted(name for name in self.arrays if name not in self._taken)
         if left:
             raise CheckpointError(f"the network has the variable {shown(left[0])}, which no such network has")
 
     def _get(self, name: str, dimensions: int) -> np.ndarray:
-        array = self._arrays.get(name)
+        array = self.arrays.get(name)
         if array is None or array.ndim != dimensions or 0 in array.shape:
             raise CheckpointError(f"the checkpoint lacks the {dimensions}-dimensional variable {name}")
         return array
@@ -90,18 +95,32 @@ class Options:
         self._read.add(name)
         return self._values.get(name, default)
 
+    def flag(self, name: str, default: bool) -> bool:
+        """True or False. Raises CheckpointError for anything else."""
+        value = self.get(name, default)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "True or False")
+        return value
+
     def number(self, name: str, default: float | None) -> float | None:
         """A number, or None. Raises CheckpointError for anything else."""
         value = self.get(name, default)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise CheckpointError(f"the network was built with {name} = {quoted(value)}, expected a number")
+        if value is not None and not _is_number(value):
+            raise self._wrong(name, "a number")
         return None if value is None else float(value)
+
+    def count(self, name: str, default: int | None) -> int | None:
+        """A whole number, or None. Raises CheckpointError for anything else."""
+        value = self.number(name, default)
+        if value is not None and not value.is_integer():
+            raise self._wrong(name, "a whole number")
+        return None if value is None else int(value)
 
     def taps(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
         """A filter, normalised to sum 1. Raises CheckpointError where it is none."""
         value = self.get(name, default)
-        if not isinstance(value, (list, tuple)) or not all(type(tap) in (int, float) for tap in value):
-            raise CheckpointError(f"the network was built with {name} = {quoted(value)}, expected a few numbers")
+        if not isinstance(value, (list, tuple)) or not all(_is_number(tap) for tap in value):
+            raise self._wrong(name, "a few numbers")
         total = float(sum(value))
         if not total:
             raise CheckpointError(f"the network was built with a {name} that sums to 0")
@@ -109,14 +128,18 @@ class Options:
 
     def truncation(self, default: Truncation) -> Truncation:
         """What the network's own code truncates by."""
-        psi = self.number("truncation_psi", default.psi)
-        cutoff = self.number("truncation_cutoff", default.cutoff)
-        return Truncation() if psi is None else Truncation(psi, None if cutoff is None else int(cutoff))
+        psi, cutoff = self.number("truncation_psi", default.psi), self.count("truncation_cutoff", default.cutoff)
+        return Truncation() if psi is None else Truncation(psi, cutoff)
+
+    def _wrong(self, name: str, expected: str) -> CheckpointError:
+        return CheckpointError(
+            f"the network was built with {name} = {quoted(self._values.get(name))}, expected {expected}"
+        )
 
     def check_all_known(self) -> None:
         """Raise CheckpointError for an option that could change the picture in a way that nobody here knows."""
         for name, value in self._values.items():
-            if name in ONLY and value != ONLY[name]:
+            if name in ONLY and (type(value) is not type(ONLY[name]) or value != ONLY[name]):
                 raise CheckpointError(
                     f"the network was built with {name} = {quoted(value)}; only {quoted(ONLY[name])} is supported"
                 )
@@ -124,6 +147,10 @@ class Options:
                 raise CheckpointError(
                     f"the network was built with the option {shown(name)} = {quoted(value)}, which is not understood"
                 )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= limits.MAX_ATTRIBUTE  # NaN and infinity are none
 
 
 def read_mapping(
@@ -145,6 +172,7 @@ def read_mapping(
             matrix, label = variables.take(f"mapping/{name}/weight", 2), kind
             c_dim, embed = matrix.shape
             weights["mapping.embed.weight"] = to_float32(matrix.T)
+            break  # where there is another, nobody takes it
     if c_dim and label is LabelInput.EMBED:
         weights["mapping.embed.bias"] = to_float32(variables.take("mapping/LabelEmbed/bias", 1))
     if "dlatent_avg" in variables:
@@ -169,7 +197,7 @@ def block_count(variables: Variables, options: Options) -> int:
     count = 1
     while count < MAX_BLOCKS and f"synthesis/{4 << count}x{4 << count}/Conv1/weight" in variables:
         count += 1
-    claimed = options.get("resolution", 4 << (count - 1))
+    claimed = options.count("resolution", 4 << (count - 1))
     if claimed != 4 << (count - 1):
         raise CheckpointError(
             f"the network says resolution = {shown(claimed)}, but its variables reach {4 << (count - 1)}"

@@ -37,7 +37,7 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
     mapping, weights = read_mapping(variables, options, weight_gain=GAIN, activation_gain=1.0)
     count = block_count(variables, options)
     sides = [4 << index for index in range(count)]
-    noisy = bool(options.get("use_noise", True)) and "synthesis/4x4/Conv/Noise/weight" in variables
+    noisy = options.flag("use_noise", True)
     network = StyleGAN1Spec(
         channels=(
             variables.shape("synthesis/4x4/Conv/weight", 4)[3],
@@ -62,7 +62,7 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
         synthesis=network,
         truncation=_truncation(options),
     )
-    weights["synthesis.b4.const"] = to_float32(variables.take("synthesis/4x4/Const/const", 4)[0])
+    weights["synthesis.b4.const"] = to_float32(variables.take("synthesis/4x4/Const/const", 4, ones=1))
     fused = _fused(options)
     for layer in network.all_layers(spec.img_channels):
         weights |= _layer_weights(variables, layer, count, fused)
@@ -82,9 +82,8 @@ def _stored_lod(variables: Variables) -> float:
 
 def _truncation(options: Options) -> Truncation:
     """Both psi and cutoff must be set: where one is None, the code does not truncate."""
-    psi = options.number("truncation_psi", TRUNCATION.psi)
-    cutoff = options.number("truncation_cutoff", TRUNCATION.cutoff)
-    return Truncation() if psi is None or cutoff is None else Truncation(psi, int(cutoff))
+    truncation = options.truncation(TRUNCATION)
+    return Truncation() if truncation.cutoff is None else truncation
 
 
 def _fused(options: Options) -> bool | None:
@@ -92,7 +91,7 @@ def _fused(options: Options) -> bool | None:
     value = options.get("fused_scale", "auto")
     if isinstance(value, bool):
         return value
-    if value != "auto":
+    if not isinstance(value, str) or value != "auto":
         raise CheckpointError(
             f"the network was built with fused_scale = {quoted(value)}, expected True, False or 'auto'"
         )
@@ -123,7 +122,7 @@ def _layer_weights(variables: Variables, layer: Layer, blocks: int, fused: bool 
         weights[f"{target}.weight"] = torch_kernel(variables.take(f"{source}/weight", 4), flipped)
     if layer.noise is not None:
         weights[f"{target}.noise_weight"] = to_float32(variables.take(f"{source}/Noise/weight", 1))
-        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4)[0, 0])
+        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4, ones=2))
     return weights
 
 

@@ -22,9 +22,8 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
     mapping, weights = read_mapping(variables, options, weight_gain=1.0, activation_gain=math.sqrt(2))
     count = block_count(variables, options)
     sides = [4 << index for index in range(count)]
-    # What is built with use_noise = False has no noise variables.
     architecture = _architecture(variables, options, sides)
-    noisy = bool(options.get("use_noise", True)) and "synthesis/4x4/Conv/noise_strength" in variables
+    noisy = options.flag("use_noise", True)
     last = f"synthesis/{sides[-1]}x{sides[-1]}"
     spec = GeneratorSpec(
         generation=Generation.STYLEGAN2,
@@ -43,8 +42,7 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
         ),
         truncation=options.truncation(TRUNCATION),
     )
-    const = variables.take("synthesis/4x4/Const/const", 4)
-    weights["synthesis.b4.const"] = to_float32(const[0])
+    weights["synthesis.b4.const"] = to_float32(variables.take("synthesis/4x4/Const/const", 4, ones=1))
     for layer in spec.layers:
         weights |= _layer_weights(variables, layer)
     if architecture is Architecture.RESNET:
@@ -66,7 +64,8 @@ def _architecture(variables: Variables, options: Options, sides: list[int]) -> A
     else:
         found = Architecture.ORIG
     claimed = options.get("architecture", found.value)
-    if claimed != found.value and len(sides) > 1:
+    known = isinstance(claimed, str) and claimed in [item.value for item in Architecture]
+    if not known or (claimed != found.value and len(sides) > 1):
         raise CheckpointError(
             f"the network says architecture = {quoted(claimed)}, but its variables are those of {found.value!r}"
         )
@@ -84,7 +83,7 @@ def _layer_weights(variables: Variables, layer: Layer) -> dict[str, np.ndarray]:
     }
     if layer.noise is not None:
         weights[f"{target}.noise_strength"] = to_float32(variables.take(f"{source}/noise_strength", 0))
-        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4)[0, 0])
+        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4, ones=2))
     return weights
 
 

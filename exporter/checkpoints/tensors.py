@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from typing import IO, Any
 
 import numpy as np
@@ -176,6 +177,26 @@ def as_array(value: Any) -> np.ndarray | None:
         raise CheckpointError("the pickle is damaged: an array has no state")
     _, shape, dtype, fortran, data = value.state
     return array_from_bytes(data, dtype, shape, "F" if fortran else "C")
+
+
+def drop_ones(what: str, array: np.ndarray, ones: int) -> np.ndarray:
+    """An array without its first `ones` dimensions. Raises CheckpointError where they are not 1."""
+    if array.shape[:ones] != (1,) * ones:
+        raise CheckpointError(f"{what} has shape {list(array.shape)}, expected {', '.join('1' * ones)} in front")
+    return array[(0,) * ones] if ones else array
+
+
+def check_bytes(arrays: Iterable[np.ndarray], size: int) -> None:
+    """Raise CheckpointError where a network's tensors take more bytes than its file has.
+
+    That is where they share bytes, which no trained network's do: a copy of each would take any amount of memory.
+    """
+    total = sum(array.nbytes for array in arrays)
+    if total > size:
+        raise CheckpointError(
+            f"the generator's tensors have {total:,} bytes in a file of {size:,}: they share them, expected its own "
+            "for each"
+        )
 
 
 def array_from_bytes(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from runtime.errors import BundleError
+from runtime.errors import BundleError, quoted
 
 MAX_RESOLUTION = 4096
 """Largest side of an image in pixels: four times what any published StyleGAN has; above it a file is not believed."""
@@ -23,19 +23,11 @@ MAX_MAPPING_LAYERS = 64
 MAX_FILTER_TAPS = 32
 """Published resampling filters have 3 or 4 taps, and StyleGAN3's have up to 24."""
 
-_HUGE = 10**15
-"""Python refuses to print numbers of thousands of digits, and nobody wants to read them."""
-
-
-def shown_number(value: int) -> str:
-    """A number as an error message may show it."""
-    return str(value) if abs(value) < _HUGE else "a huge number"
-
 
 def check_range(what: str, value: int, low: int, high: int) -> None:
     """Raise BundleError where `value` is outside `low` to `high`."""
     if not low <= value <= high:
-        raise BundleError(f"{what} is {shown_number(value)}, expected {low} to {high}")
+        raise BundleError(f"{what} is {quoted(value)}, expected {low} to {high}")
 
 
 def check_finite(what: str, value: float) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
 
-from runtime.errors import BundleError
+from runtime.errors import BundleError, quoted
 from runtime.records import ChosenBy, from_plain, to_plain
-from runtime.spec.bounds import check_finite, check_range, shown_number
+from runtime.spec.bounds import check_finite, check_range
 from runtime.spec.mapping import MappingSpec
 from runtime.spec.stylegan1 import StyleGAN1Spec
 from runtime.spec.stylegan2 import StyleGAN2Spec
@@ -53,10 +53,13 @@ class GeneratorSpec:
     def __post_init__(self) -> None:
         # Pillow and the official scripts know grey, RGB and RGBA.
         if self.img_channels not in (1, 3, 4):
-            found = shown_number(self.img_channels)
+            found = quoted(self.img_channels)
             raise BundleError(f"the generator makes {found} image channels, expected 1, 3 or 4")
         if not isinstance(self.synthesis, SYNTHESIS_SPECS[self.generation]):
             raise BundleError(f"a {self.generation.value} generator has a {type(self.synthesis).__name__}")
+        made = self.layers[-1].out_channels
+        if made != self.img_channels:
+            raise BundleError(f"the generator's last layer makes {made} channels, expected {self.img_channels}")
         check_finite("default psi", self.truncation.psi)
         if self.truncation.cutoff is not None:
             check_range("default cutoff", self.truncation.cutoff, 0, 2**31)

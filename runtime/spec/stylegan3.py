@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from runtime.errors import BundleError
+from runtime.errors import BundleError, quoted
 from runtime.spec.bounds import (
     MAX_FILTER_TAPS,
     MAX_LAYERS,
@@ -22,6 +23,8 @@ MAX_KERNEL = 7
 """Largest convolution kernel; configuration T has 3, R has 1."""
 MAX_PADDING = 256
 """Largest padding, or crop where it is negative, around a filtered nonlinearity; published ones stay below 20."""
+LAYER_NAME = re.compile(r"L[0-9]{1,5}_[0-9]{1,5}_[0-9]{1,5}")
+"""What a layer is called: its number, size and channels. Modules and arrays take the name, so it must be harmless."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,9 @@ class Fourier:
         check_range("input channels", self.channels, 1, MAX_WIDTH)
         check_range("input size", self.size, 1, MAX_RESOLUTION + 2 * MAX_MARGIN)
         check_positive("input sampling rate", self.sampling_rate)
-        check_finite("input bandwidth", self.bandwidth)
-        if self.bandwidth >= self.sampling_rate / 2:
+        if not 0 <= self.bandwidth < self.sampling_rate / 2:
             raise BundleError(
-                f"the input's bandwidth is {self.bandwidth:g}, expected less than half its sampling rate"
+                f"the input's bandwidth is {self.bandwidth:g}, expected from 0 to less than half its sampling rate"
                 f" of {self.sampling_rate:g}"
             )
 
@@ -54,7 +56,8 @@ class FilteredLayer:
 
     The convolution grows its input by kernel - 1. Up-sampling by `up` with a filter of `up_taps`, padded by `padding`
     (first and last side; negative crops), leaky ReLU, and down-sampling by `down` with a filter of `down_taps` follow.
-    A filter of 1 tap is none. `radial` filters are two-dimensional, others separable.
+    A filter of 1 tap is none, and then the factor is 1. A `radial` filter for down-sampling is two-dimensional, others
+    are separable.
     """
 
     name: str
@@ -70,6 +73,8 @@ class FilteredLayer:
     padding: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if not LAYER_NAME.fullmatch(self.name):
+            raise BundleError(f"a layer is named {quoted(self.name)}, expected one like 'L0_36_512'")
         for what in ("in_channels", "out_channels"):
             check_range(f"{self.name}: {what}", getattr(self, what), 1, MAX_WIDTH)
         for what in ("in_size", "out_size"):
@@ -81,6 +86,16 @@ class FilteredLayer:
         check_range(f"{self.name}: number of paddings", len(self.padding), 2, 2)
         for pad in self.padding:
             check_range(f"{self.name}: padding", pad, -MAX_PADDING, MAX_PADDING)
+        for what in ("up", "down"):
+            if getattr(self, what) > 1 and getattr(self, f"{what}_taps") == 1:
+                raise BundleError(f"{self.name}: {what} is {getattr(self, what)} without a filter, expected 1")
+        if self.radial and self.down_taps == 1:
+            raise BundleError(f"{self.name}: the filter for down-sampling is radial, but has 1 tap: expected more")
+
+    @property
+    def resamples(self) -> bool:
+        """Whether anything but leaky ReLU follows the convolution."""
+        return (self.up, self.down, self.up_taps, self.down_taps, *self.padding) != (1, 1, 1, 1, 0, 0)
 
     def inner_size(self, kernel: int) -> int:
         """Side of what the leaky ReLU takes, in pixels."""
@@ -116,12 +131,19 @@ class StyleGAN3Spec(SynthesisSpec):
             self._check_size(layer)
             size, channels = layer.out_size, layer.out_channels
         check_range("resolution", self.resolution, 4, MAX_RESOLUTION)
+        if self.filtered[-1].resamples:
+            raise BundleError(f"{self.filtered[-1].name} makes RGB, but filters or pads: expected a convolution alone")
+        if len({layer.name for layer in self.filtered}) < len(self.filtered):
+            raise BundleError("two layers have one name, expected a name of its own for each")
 
     def _check_size(self, layer: FilteredLayer) -> None:
-        inner = layer.inner_size(self.kernel_of(layer))
-        made = (inner - layer.down_taps) // layer.down + 1
-        if inner < layer.down_taps or made != layer.out_size:
-            raise BundleError(f"{layer.name} puts out {layer.out_size} px, but its filters and padding make {made}")
+        kernel = self.kernel_of(layer)
+        inner, spread = layer.inner_size(kernel), (layer.in_size + kernel - 1) * layer.up
+        if -sum(min(pad, 0) for pad in layer.padding) >= spread:
+            raise BundleError(f"{layer.name} crops all of its {spread} px, expected less")
+        needed = (layer.out_size - 1) * layer.down + layer.down_taps
+        if inner != needed:
+            raise BundleError(f"{layer.name} makes {inner} px to filter, expected {needed} for {layer.out_size} px")
 
     def kernel_of(self, layer: FilteredLayer) -> int:
         """Side of a layer's convolution kernel."""

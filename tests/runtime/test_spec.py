@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.official_sizes import config_f
+from benchmarks.official_sizes import Network, config_f, official_spec
 from runtime.cost import count_cost
 from runtime.errors import BundleError
-from runtime.spec import Architecture, GeneratorSpec, LayerKind
-from tests.tiny import tiny_spec
+from runtime.spec import Architecture, GeneratorSpec, LayerKind, Truncation, latent_names, noise_name
+from tests.tiny import tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 
 def test_style_rows_and_noise_follow_synthesis_order() -> None:
@@ -36,7 +36,16 @@ def test_only_skip_networks_make_rgb_at_every_resolution(architecture: Architect
     assert spec.num_ws == 6
 
 
-@pytest.mark.parametrize("spec", [tiny_spec(), tiny_spec(c_dim=4, conv_clamp=None), config_f(1024)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *(tiny_spec(), tiny_spec(c_dim=4, conv_clamp=None), config_f(1024)),
+        *(tiny_stylegan1_spec(lod=1.5), tiny_stylegan1_spec(c_dim=4, noise_rate=1.5, use_noise=False)),
+        *(tiny_stylegan3_spec(), tiny_stylegan3_spec(radial=True, c_dim=4, conv_clamp=None)),
+        *(official_spec(network, 1024) for network in Network),
+    ],
+    ids=lambda spec: f"{spec.generation.value}-{spec.resolution}",
+)
 def test_json_round_trip(spec: GeneratorSpec) -> None:
     assert GeneratorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
@@ -96,3 +105,73 @@ def test_a_lower_resolution_is_the_front_of_the_network() -> None:
     assert (early.resolution, early.num_ws) == (8, 4)
     assert dataclasses.replace(early, synthesis=spec.synthesis) == spec
     assert spec.layers[: len(early.layers)] == early.layers
+
+
+def test_noise_inputs_are_one_a_convolution() -> None:
+    spec = tiny_spec()
+    assert [(item.buffer, item.size) for item in spec.noise_inputs] == [
+        ("synthesis.b4.conv1.noise_const", 4),
+        ("synthesis.b8.conv0.noise_const", 8),
+        ("synthesis.b8.conv1.noise_const", 8),
+        ("synthesis.b16.conv0.noise_const", 16),
+        ("synthesis.b16.conv1.noise_const", 16),
+    ]
+    assert spec.noise_shapes == ((4, 4), (8, 8), (8, 8), (16, 16), (16, 16))
+    assert tiny_spec(use_noise=False).noise_inputs == ()
+
+
+def test_names_are_numbered() -> None:
+    assert [noise_name(0), noise_name(17)] == ["noise_00", "noise_17"]
+    assert latent_names(3) == ["z", "z_1", "z_2"]
+
+
+@pytest.mark.parametrize("resolution", [0, 12, 32, -8])
+def test_a_resolution_that_a_network_does_not_have_is_named(resolution: int) -> None:
+    with pytest.raises(BundleError, match=f"resolution {resolution} is not one of this network's: 4, 8, 16"):
+        tiny_spec().at_resolution(resolution)
+
+
+@pytest.mark.parametrize("architecture", [Architecture.ORIG, Architecture.RESNET])
+def test_only_skip_networks_stop_early(architecture: Architecture) -> None:
+    spec = tiny_spec(architecture=architecture)
+    assert spec.at_resolution(16) == spec
+    with pytest.raises(BundleError, match="makes RGB only at its last resolution, 16; only 'skip' networks can stop"):
+        spec.at_resolution(8)
+
+
+def test_only_stylegan_has_levels_of_detail() -> None:
+    spec = tiny_spec()
+    assert spec.at_lod(0) == spec
+    assert spec.synthesis.level_of_detail == 0
+    with pytest.raises(BundleError, match=r"level of detail 0\.5: only StyleGAN \(1\) networks grow progressively"):
+        spec.at_lod(0.5)
+
+
+@pytest.mark.parametrize(("cutoff", "expected"), [(None, None), (0, 0), (4, 4), (6, None), (2**31, None)])
+def test_a_default_cutoff_of_all_rows_is_none(cutoff: int | None, expected: int | None) -> None:
+    spec = dataclasses.replace(tiny_spec(), truncation=Truncation(0.7, cutoff))
+    assert spec.default_cutoff == expected
+
+
+def test_another_generation_s_network_is_refused() -> None:
+    with pytest.raises(BundleError, match="a stylegan2 generator has a StyleGAN1Spec"):
+        dataclasses.replace(tiny_spec(), synthesis=tiny_stylegan1_spec().synthesis)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "names"),
+    [
+        (Architecture.SKIP, ["b4.conv1", "b4.torgb", "b8.conv0", "b8.conv1", "b8.torgb"]),
+        (Architecture.RESNET, ["b4.conv1", "b8.conv0", "b8.conv1", "b8.torgb", "b8.skip"]),
+    ],
+)
+def test_costs_are_counted_a_layer(architecture: Architecture, names: list[str]) -> None:
+    spec = tiny_spec(architecture=architecture, channels=(6, 5))
+    costs = {item.name: item for item in count_cost(spec).layers}
+    assert list(costs) == names
+    assert costs["b8.conv0"].convolution == 9 * 6 * 5 * 4 * 4
+    assert costs["b8.conv0"].fir == 16 * 5 * 8 * 8
+    assert costs["b8.conv0"].style == 9 * 6 + 6 * 5
+    assert costs["b8.torgb"].convolution == 5 * 3 * 8 * 8
+    assert costs["b8.torgb"].fir == (16 * 3 * 8 * 8 if architecture is Architecture.SKIP else 0)
+    assert count_cost(spec).mapping == 7 * 8 + 8 * 9

@@ -19,9 +19,11 @@ MAX_BYTES = 64 << 20
 MAX_MESSAGE = 1000
 
 
-def assert_refused(path: Path, message: str, error: type[StyleganEdgeError] = CheckpointError) -> None:
+def assert_refused(
+    path: Path, message: str, error: type[StyleganEdgeError] = CheckpointError, *, memory: int = MAX_BYTES
+) -> None:
     """The file is refused with exactly this class of error, in one printable line, in bounded time and memory."""
-    with bounded(), pytest.raises(StyleganEdgeError) as caught:
+    with bounded(memory=memory), pytest.raises(StyleganEdgeError) as caught:
         load_checkpoint(path)
     found = str(caught.value)
     assert type(caught.value) is error, found

@@ -48,6 +48,13 @@ class Call:
         return self.arguments[0]  # type: ignore[no-any-return]
 
 
+class Made:
+    """An object made by its class without arguments (NEWOBJ), and the state set on it."""
+
+    def __init__(self, type_: Name, state: Any = None) -> None:
+        self.type, self.state = type_, state
+
+
 @dataclass(frozen=True)
 class Raw:
     """Instructions written as they are."""
@@ -66,14 +73,24 @@ class _Writer(pickle._Pickler):
             self.write(f"c{obj.module}\n{obj.attribute}\n".encode())  # type: ignore[attr-defined]
         elif isinstance(obj, Raw):
             self.write(obj.instructions)  # type: ignore[attr-defined]
+        elif isinstance(obj, Made) and id(obj) not in self.memo:  # type: ignore[attr-defined]
+            self._save_made(obj)
         else:
             super().save(obj, save_persistent_id)  # type: ignore[misc]
 
+    def _save_made(self, obj: Made) -> None:
+        self.save(obj.type)
+        self.write(b")\x81")  # type: ignore[attr-defined]
+        self.memoize(obj)  # type: ignore[attr-defined]
+        if obj.state is not None:
+            self.save(obj.state)
+            self.write(b"b")  # type: ignore[attr-defined]
 
-def to_pickle(snapshot: Any) -> bytes:
+
+def to_pickle(snapshot: Any, protocol: int = 4) -> bytes:
     """What NVIDIA's training writes."""
     file = io.BytesIO()
-    _Writer(file, protocol=4).dump(snapshot)
+    _Writer(file, protocol=protocol).dump(snapshot)
     return file.getvalue()
 
 
@@ -136,7 +153,8 @@ def set_tensor(snapshot: dict[str, Any], path: str, array: np.ndarray) -> None:
 
 def tensor_of(array: np.ndarray) -> Call:
     """An array as NVIDIA's pickles hold a tensor."""
-    kind = {"f4": "FloatStorage", "f8": "DoubleStorage"}[array.dtype.str[1:]]
+    kinds = {"f4": "FloatStorage", "f8": "DoubleStorage", "i8": "LongStorage", "i4": "IntStorage"}
+    kind = kinds[array.dtype.str[1:]]
     data = struct.pack("<q", array.size) + array.tobytes()
     stream = torch_stream(storage_identity(kind, count=array.size), data=data)
     stride = tuple(step // array.itemsize for step in np.ascontiguousarray(array).strides) if array.ndim else ()

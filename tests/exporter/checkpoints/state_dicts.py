@@ -1,4 +1,4 @@
-"""A tiny 16 px generator with random weights, as rosinality's stylegan2-pytorch saves it."""
+"""Tiny generators as rosinality's two projects save them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from exporter.checkpoints import Checkpoint
+from runtime.spec import StyleGAN1Spec
+
 CHANNELS = (8, 6, 4)
 WIDTH = 8
 TAPS = np.array([1, 3, 3, 1]) / 8
@@ -18,7 +21,10 @@ TAPS = np.array([1, 3, 3, 1]) / 8
 def rosinality_state(
     without: str | None = None, kernel: np.ndarray | None = None, conv1_activate_bias: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """A state dict; `without` leaves out the names that it matches, the others replace tensors."""
+    """A 16 px generator of stylegan2-pytorch with random weights.
+
+    `without` leaves out the names that it matches, the others replace tensors.
+    """
     shapes: dict[str, tuple[int, ...]] = {"input.input": (1, CHANNELS[0], 4, 4), "noises.noise_0": (1, 1, 4, 4)}
     for index in (1, 2):
         shapes |= {f"style.{index}.weight": (WIDTH, WIDTH), f"style.{index}.bias": (WIDTH,)}
@@ -57,6 +63,58 @@ def _to_rgb(name: str, inputs: int) -> dict[str, tuple[int, ...]]:
         f"{name}.conv.modulation.bias": (inputs,),
         f"{name}.bias": (1, 3, 1, 1),
     }
+
+
+def style_based_state(checkpoint: Checkpoint, fused_from: int = 128, untrained: int = 0) -> dict[str, np.ndarray]:
+    """A generator of style-based-gan-pytorch, with more blocks above it that training has not touched."""
+    weights, network = checkpoint.weights, checkpoint.spec.synthesis
+    assert isinstance(network, StyleGAN1Spec)
+    taps = np.array(network.blur_filter, np.float32)
+    state = {"generator.progression.0.conv1.input": weights["synthesis.b4.const"][None]}
+    for index in range(len(checkpoint.spec.mapping.features)):
+        state[f"style.{2 * index + 1}.linear.weight_orig"] = weights[f"mapping.fc{index}.weight"]
+        state[f"style.{2 * index + 1}.linear.bias"] = weights[f"mapping.fc{index}.bias"]
+    for block in range(len(network.channels) + untrained):
+        trained = min(block, len(network.channels) - 1)
+        side, layers = 4 << block, _block(weights, 4 << trained)
+        if block > trained:
+            layers = {name: array * (not name.endswith((".bias", "noise_weight"))) for name, array in layers.items()}
+            layers["conv0.weight"] = layers["conv1.weight"]
+        state |= _style_based_block(layers, block, side >= fused_from, np.outer(taps, taps))
+    return state
+
+
+def _block(weights: Mapping[str, np.ndarray], side: int) -> dict[str, np.ndarray]:
+    prefix = f"synthesis.b{side}."
+    return {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+
+
+def _style_based_block(
+    layers: Mapping[str, np.ndarray], block: int, fused: bool, kernel: np.ndarray
+) -> dict[str, np.ndarray]:
+    names = {
+        "conv2.conv.weight_orig": layers["conv1.weight"],
+        "conv2.conv.bias": layers["conv1.bias"],
+        "noise1.weight_orig": layers["conv0.noise_weight"][None, :, None, None],
+        "noise2.weight_orig": layers["conv1.noise_weight"][None, :, None, None],
+    }
+    for theirs, ours in (("adain1", "conv0"), ("adain2", "conv1")):
+        names[f"{theirs}.style.linear.weight_orig"] = layers[f"{ours}.style.weight"]
+        names[f"{theirs}.style.linear.bias"] = layers[f"{ours}.style.bias"]
+    if block:
+        blur = "conv1.1" if fused else "conv1.2"
+        names[f"{blur}.weight"] = np.tile(kernel, (len(layers["conv0.bias"]), 1, 1, 1))
+        names[f"{blur}.weight_flip"] = names[f"{blur}.weight"][:, :, ::-1, ::-1]
+        if fused:  # [in, out, 3, 3], mirrored, and 4 times as large
+            names["conv1.0.weight"] = 4 * layers["conv0.weight"].transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+            names["conv1.0.bias"] = layers["conv0.bias"]
+        else:
+            names["conv1.1.conv.weight_orig"] = layers["conv0.weight"]
+            names["conv1.1.conv.bias"] = layers["conv0.bias"]
+    state = {f"generator.progression.{block}.{name}": array for name, array in names.items()}
+    state[f"generator.to_rgb.{block}.conv.weight_orig"] = layers["torgb.weight"]
+    state[f"generator.to_rgb.{block}.conv.bias"] = layers["torgb.bias"]
+    return state
 
 
 def to_torch_stream(value: Any) -> bytes:

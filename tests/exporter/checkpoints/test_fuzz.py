@@ -11,16 +11,33 @@ import pytest
 
 from exporter.checkpoints import load_checkpoint, write_safetensors
 from runtime.errors import StyleganEdgeError
+from tests.exporter.checkpoints import tensorflow_networks
+from tests.exporter.checkpoints.known_networks import (
+    exact_checkpoint,
+    rosinality_stylegan1,
+    tensorflow_stylegan1,
+    tensorflow_stylegan2,
+    without_extras,
+)
 from tests.exporter.checkpoints.refusals import bounded
 from tests.exporter.checkpoints.snapshots import small_snapshot, to_pickle
-from tests.exporter.checkpoints.state_dicts import rosinality_state, to_torch_stream, to_torch_zip
+from tests.exporter.checkpoints.state_dicts import (
+    rosinality_state,
+    style_based_state,
+    to_torch_stream,
+    to_torch_zip,
+)
+from tests.exporter.checkpoints.stylegan3_snapshots import small_stylegan3
+from tests.exporter.checkpoints.tensorflow_networks import honest_variables
 from tests.tiny import tiny_checkpoint
 
-ROUNDS = 300
+ROUNDS = 120
 """Mutations of each format."""
 TEXT = re.compile(rb"[ -~]{8,}")
 NEAR = 48
 """Bytes around a text that are taken for structure: opcodes, lengths, headers."""
+
+OPTIONS = {"resolution": 8, "fused_scale": "auto", "blur_filter": [1, 2, 1], "truncation_psi": 0.7, "use_noise": True}
 
 Mutation = Callable[[bytearray, int, random.Random], None]
 
@@ -57,6 +74,24 @@ def nvidia_pickle(folder: Path) -> bytes:
     return to_pickle(small_snapshot())
 
 
+def tensorflow_pickle(folder: Path) -> bytes:
+    return tensorflow_networks.tensorflow_pickle(honest_variables(tensorflow_stylegan1(channels=(3, 2))), OPTIONS)
+
+
+def tensorflow_pickle_5(folder: Path) -> bytes:
+    variables = honest_variables(tensorflow_stylegan2(channels=(3, 2)))
+    return tensorflow_networks.tensorflow_pickle(variables, {"resolution": 8}, version=4, protocol=5)
+
+
+def stylegan3_pickle(folder: Path) -> bytes:
+    return to_pickle(small_stylegan3())
+
+
+def style_based_stream(folder: Path) -> bytes:
+    checkpoint = without_extras(exact_checkpoint(rosinality_stylegan1(channels=(3, 2))))
+    return to_torch_stream({"g_running": style_based_state(checkpoint, fused_from=8)})
+
+
 def torch_zip(folder: Path) -> bytes:
     return to_torch_zip({"g_ema": rosinality_state()})
 
@@ -72,7 +107,12 @@ def safetensors(folder: Path) -> bytes:
 
 
 @pytest.fixture(
-    scope="module", params=[nvidia_pickle, torch_zip, torch_stream, safetensors], ids=lambda make: make.__name__
+    scope="module",
+    params=[
+        *(nvidia_pickle, stylegan3_pickle, tensorflow_pickle, tensorflow_pickle_5),
+        *(torch_zip, torch_stream, style_based_stream, safetensors),
+    ],
+    ids=lambda make: make.__name__,
 )
 def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     data: bytes = request.param(tmp_path_factory.mktemp("original"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,9 @@ from exporter.checkpoints import limits, load_checkpoint, write_safetensors
 from runtime.errors import CheckpointError
 from tests.exporter.checkpoints.pickle_writing import pickled, plain
 from tests.exporter.checkpoints.refusals import assert_refused, bounded
+from tests.exporter.checkpoints.safetensors_files import metadata, ours, safetensors
 from tests.exporter.checkpoints.state_dicts import rosinality_state, to_torch_stream
-from tests.tiny import tiny_checkpoint, tiny_spec
+from tests.tiny import tiny_checkpoint
 
 
 @pytest.fixture
@@ -93,28 +92,6 @@ def test_a_file_over_the_limit_is_not_read(path: Path, monkeypatch: pytest.Monke
 # safetensors
 
 
-def safetensors(header: Any, data: bytes = b"", announced: int | None = None) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text) if announced is None else announced) + text + data
-
-
-def ours(version: Any = 1, **changes: Any) -> dict[str, Any]:
-    """A header with our metadata and no tensor; `changes` replace fields, as in `mapping__z_dim`."""
-    specification = tiny_spec().to_json()
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        target = specification
-        for parent in parents:
-            target = target[parent]
-        target[last] = value
-    document = {"format_version": version, "specification": specification}
-    return {"__metadata__": {"stylegan-edge": json.dumps(document)}}
-
-
-def metadata(text: str) -> dict[str, Any]:
-    return {"__metadata__": {"stylegan-edge": text}}
-
-
 def one_tensor(dtype: str, size: int, **header: Any) -> bytes:
     return safetensors(
         {**ours(), "x": {"dtype": dtype, "shape": [1], "data_offsets": [0, size], **header}}, bytes(size)
@@ -134,9 +111,9 @@ SAFETENSORS = {
     "metadata nested without end": (safetensors(metadata("[" * 100_000)), "metadata is malformed"),
     "metadata without a version": (safetensors(metadata("{}")), "metadata is malformed ('format_version')"),
     "metadata without a specification": (safetensors(metadata('{"format_version": 1}')), "malformed ('specification')"),
-    "a newer version": (safetensors(ours(2)), "format version 2, expected 1"),
-    "a version of text": (safetensors(ours("1")), "format version '1', expected 1"),
-    "a version without end": (safetensors(ours("1" * 100_000)), "format version '111"),
+    "a newer version": (safetensors(ours(version=2)), "format version 2, expected 1"),
+    "a version of text": (safetensors(ours(version="1")), "format version '1', expected 1"),
+    "a version without end": (safetensors(ours(version="1" * 100_000)), "format version '111"),
     "a specification that is a list": (
         safetensors(metadata('{"format_version": 1, "specification": []}')),
         "specification: found list, expected an object with the fields of GeneratorSpec",
@@ -203,6 +180,18 @@ STATES = {
     "an odd number of convolutions": (
         rosinality_state(without=r"convs\.3\."),
         "has 3 convolutions above 4x4, expected pairs",
+    ),
+    "a constant of two images": (
+        {**rosinality_state(), "input.input": np.zeros((2, 8, 4, 4))},
+        "the tensor input.input has shape [2, 8, 4, 4], expected 1 in front",
+    ),
+    "noise of two images": (
+        {**rosinality_state(), "noises.noise_0": np.zeros((1, 2, 4, 4))},
+        "the tensor noises.noise_0 has shape [1, 2, 4, 4], expected 1, 1 in front",
+    ),
+    "a noise weight for each channel": (
+        {**rosinality_state(), "conv1.noise.weight": np.zeros(8)},
+        "the tensor conv1.noise.weight has shape [8], expected 1 in front",
     ),
     "no noise": (rosinality_state(without=r"noises\."), "lacks the 4-dimensional tensor noises.noise_0"),
     "no filter": (rosinality_state(without=r"kernel"), "have no resampling filter"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ from tests.exporter.checkpoints.snapshots import (
     tensor_of,
     to_pickle,
 )
-
-Snapshot = dict[str, Any]
-Spoil = Callable[[Snapshot], Any]
+from tests.exporter.checkpoints.spoiling import FORGED, Snapshot, Spoil, attribute, tensor, without
 
 
 @pytest.fixture
@@ -39,11 +36,6 @@ def test_the_unspoilt_snapshot_loads(path: Path) -> None:
     assert load_checkpoint(path).spec.resolution == 8
 
 
-def attribute(owner: str, name: str, value: Any) -> Spoil:
-    """Set an attribute of a module."""
-    return lambda snapshot: state(snapshot, owner).update({name: value})
-
-
 def attribute_everywhere(name: str, value: Any) -> Spoil:
     """Set an attribute of all convolutions, which must agree."""
 
@@ -52,21 +44,6 @@ def attribute_everywhere(name: str, value: Any) -> Spoil:
             state(snapshot, f"synthesis.{layer}")[name] = value
 
     return spoil
-
-
-def without(owner: str, name: str, group: str = "") -> Spoil:
-    """Remove an attribute of a module, or an entry of one of its groups."""
-
-    def spoil(snapshot: Snapshot) -> None:
-        attributes = state(snapshot, owner)
-        del (attributes[group] if group else attributes)[name]
-
-    return spoil
-
-
-def tensor(name: str, array: np.ndarray) -> Spoil:
-    """Replace or add a tensor."""
-    return lambda snapshot: set_tensor(snapshot, name, array.astype(array.dtype if array.dtype.kind == "f" else "f4"))
 
 
 def filters(array: np.ndarray) -> Spoil:
@@ -136,7 +113,7 @@ RECORDS: dict[str, tuple[Spoil, str]] = {
     "no synthesis network": (without("", "synthesis", "_modules"), "has no part 'synthesis'"),
     "no last block": (without("synthesis", "b8", "_modules"), "has no part 'b8'"),
     "a class name that would forge a line": (
-        lambda s: (module(s).record.update(class_name="a\nError: \x1b[2J"), without("", "mapping", "_modules")(s)),
+        lambda s: (module(s).record.update(class_name=FORGED), without("", "mapping", "_modules")(s)),
         "has no part 'mapping'",
     ),
     "a class name too large to print": (
@@ -215,7 +192,7 @@ TENSORS: dict[str, tuple[Spoil, str]] = {
     "a bias that is text": (lambda s: state(s, "mapping.fc0")["_parameters"].update(bias="zero"), "lacks the tensor"),
     "one tensor more": (tensor("mapping.fc0.gain", np.zeros(1)), "a tensor mapping.fc0.gain that no such network"),
     "one tensor more, named to forge a line": (
-        lambda s: state(s, "mapping")["_buffers"].update({"a\nError: \x1b[2J": tensor_of(np.zeros(1, "f4"))}),
+        lambda s: state(s, "mapping")["_buffers"].update({FORGED: tensor_of(np.zeros(1, "f4"))}),
         "that no such network has",
     ),
     "a filter of no dimension": (filters(np.zeros(())), "resampling filter"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import UnsafeCheckpointError
+from tests.exporter.checkpoints.numpy_pickles import FROM_BUFFER, RECONSTRUCT, SCALAR, claimed_array, dtype_of
 from tests.exporter.checkpoints.pickle_writing import (
     SYSTEM_INFORMATION,
     call,
@@ -26,7 +27,7 @@ from tests.exporter.checkpoints.pickle_writing import (
     torch_zip,
 )
 from tests.exporter.checkpoints.refusals import assert_refused
-from tests.exporter.checkpoints.snapshots import Call, Name, small_snapshot, state, to_pickle
+from tests.exporter.checkpoints.snapshots import Call, small_snapshot, state, to_pickle
 
 BILLION = 10**9
 
@@ -234,35 +235,25 @@ def test_a_savez_archive_is_foreign(path: Path) -> None:
     assert_refused(path, "a zip archive, but not one that torch.save wrote")
 
 
-def _dtype(code: Any, order: str = "<") -> Call:
-    return Call(Name("numpy", "dtype"), (code, False, True), (3, order, None, None, None, -1, -1, 0))
-
-
-def _array(shape: Any, data: Any, dtype: Any = None, fortran: bool = False) -> Call:
-    empty = (Name("numpy", "ndarray"), (0,), b"b")
-    reconstruct = Name("numpy.core.multiarray", "_reconstruct")
-    return Call(reconstruct, empty, (1, shape, _dtype("f4") if dtype is None else dtype, fortran, data))
-
-
 ARRAYS = {
     "objects, as NumPy pickles them": (np.array([{}, None], dtype=object), "an array of type 'O8', expected numbers"),
-    "records": (_array((1,), bytes(8), _dtype("V8")), "an array of type 'V8', expected numbers"),
-    "text": (_array((1,), bytes(8), _dtype("U2")), "an array of type 'U2', expected numbers"),
-    "complex numbers": (_array((1,), bytes(8), _dtype("c8")), "an array of type 'c8', expected numbers"),
-    "an unknown type": (_array((1,), bytes(8), _dtype("f9")), "an array of type 'f9', expected numbers"),
-    "a type that is a list": (_array((1,), bytes(8), _dtype(["f4"])), "expected numbers"),
-    "no type": (_array((1,), bytes(4), "f4"), "expected numbers"),
-    "more elements than bytes": (_array((BILLION,), bytes(4)), "has 4 bytes"),
-    "fewer elements than bytes": (_array((1,), bytes(8)), "has 8 bytes"),
-    "an empty array beyond every bound": (_array((0, 10**30), b""), "damaged"),
-    "a negative size": (_array((-1,), bytes(4)), "not made of bytes and a shape"),
-    "nine dimensions": (_array((1,) * 9, bytes(4)), "not made of bytes and a shape"),
-    "bytes that are text": (_array((1,), "text"), "not made of bytes and a shape"),
-    "no state": (Call(Name("numpy.core.multiarray", "_reconstruct"), ()), "an array has no state"),
-    "a scalar without bytes": (Call(Name("numpy.core.multiarray", "scalar"), (_dtype("f8"),)), "damaged"),
-    "a scalar of an object": (Call(Name("numpy.core.multiarray", "scalar"), (_dtype("O"), {})), "expected numbers"),
+    "records": (claimed_array((1,), bytes(8), dtype_of("V8")), "an array of type 'V8', expected numbers"),
+    "text": (claimed_array((1,), bytes(8), dtype_of("U2")), "an array of type 'U2', expected numbers"),
+    "complex numbers": (claimed_array((1,), bytes(8), dtype_of("c8")), "an array of type 'c8', expected numbers"),
+    "an unknown type": (claimed_array((1,), bytes(8), dtype_of("f9")), "an array of type 'f9', expected numbers"),
+    "a type that is a list": (claimed_array((1,), bytes(8), dtype_of(["f4"])), "expected numbers"),
+    "no type": (claimed_array((1,), bytes(4), "f4"), "expected numbers"),
+    "more elements than bytes": (claimed_array((BILLION,), bytes(4)), "has 4 bytes"),
+    "fewer elements than bytes": (claimed_array((1,), bytes(8)), "has 8 bytes"),
+    "an empty array beyond every bound": (claimed_array((0, 10**30), b""), "damaged"),
+    "a negative size": (claimed_array((-1,), bytes(4)), "not made of bytes and a shape"),
+    "nine dimensions": (claimed_array((1,) * 9, bytes(4)), "not made of bytes and a shape"),
+    "bytes that are text": (claimed_array((1,), "text"), "not made of bytes and a shape"),
+    "no state": (Call(RECONSTRUCT, ()), "an array has no state"),
+    "a scalar without bytes": (Call(SCALAR, (dtype_of("f8"),)), "damaged"),
+    "a scalar of an object": (Call(SCALAR, (dtype_of("O"), {})), "expected numbers"),
     "a buffer of objects": (
-        Call(Name("numpy.core.numeric", "_frombuffer"), (bytes(8), _dtype("O"), (1,), "C")),
+        Call(FROM_BUFFER, (bytes(8), dtype_of("O"), (1,), "C")),
         "expected numbers",
     ),
 }
