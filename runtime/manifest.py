@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from runtime.errors import BundleError, IntegrityError
+from runtime.errors import BundleError, IntegrityError, quoted
 from runtime.parity import Figures
 from runtime.records import from_plain, to_plain
 from runtime.spec import GeneratorSpec
 
-FORMAT_VERSION = 1
-"""Version of the bundle's layout. A reader refuses a newer one."""
+FORMAT_VERSION = 2
+"""Version of the bundle's layout. A reader refuses any other."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20
 """A manifest of the largest network has about 20 KB."""
@@ -131,7 +131,7 @@ class Manifest:
             raise BundleError(f"{where}: has no format_version; expected the manifest of a bundle")
         if version != FORMAT_VERSION:
             raise BundleError(
-                f"{where}: has format_version {version}, this release reads {FORMAT_VERSION}; "
+                f"{where}: has format_version {quoted(version)}, this release reads {FORMAT_VERSION}; "
                 f"{'upgrade stylegan-edge' if version > FORMAT_VERSION else 'export the bundle again'}"
             )
         digest = content.pop("digest", None)

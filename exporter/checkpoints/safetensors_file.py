@@ -21,8 +21,11 @@ from runtime.spec import GeneratorSpec
 METADATA_KEY = "stylegan-edge"
 DTYPES = ("F32", "F16", "F64")
 """Number types that are read; `write_safetensors` writes the first."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the metadata document below."""
+READ_VERSIONS = (1, 2)
+"""Versions that are read. What the first lacks has a default in the specification."""
+CONVERT_AGAIN = "convert the checkpoint again"
 
 
 def write_safetensors(checkpoint: Checkpoint, path: Path, overwrite: bool = False) -> None:
@@ -45,11 +48,11 @@ def read_safetensors(path: Path, head: bytes) -> tuple[GeneratorSpec, dict[str, 
             document = metadata.get(METADATA_KEY)
             if document is None:
                 raise CheckpointError(f"the safetensors file has no specification of ours in its metadata; {SUPPORTED}")
-            spec = _read_spec(document)
+            spec, version = _read_document(document)
             weights = {name: _read_tensor(file, name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"the safetensors file is truncated or damaged ({shown(str(error))})") from None
-    return spec, weights, {"format version": str(FORMAT_VERSION)}
+    return spec, weights, {"format version": str(version)}
 
 
 def _read_tensor(file: Any, name: str) -> np.ndarray:
@@ -59,16 +62,19 @@ def _read_tensor(file: Any, name: str) -> np.ndarray:
     return to_float32(file.get_tensor(name))
 
 
-def _read_spec(document: str) -> GeneratorSpec:
+def _read_document(document: str) -> tuple[GeneratorSpec, int]:
+    """The specification, and the version of the document that it stands in."""
     try:
         data = json.loads(document)
         version = data["format_version"]
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version not in READ_VERSIONS:
+            newer = isinstance(version, int) and version > FORMAT_VERSION
             raise CheckpointError(
-                f"the safetensors file has format version {quoted(version)}, expected {FORMAT_VERSION}"
+                f"the safetensors file has format version {quoted(version)}, this release reads "
+                f"{' and '.join(map(str, READ_VERSIONS))}; {'upgrade stylegan-edge' if newer else CONVERT_AGAIN}"
             )
-        return GeneratorSpec.from_json(data["specification"])
+        return GeneratorSpec.from_json(data["specification"]), version
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"the safetensors metadata is malformed ({shown(str(error))})") from None
+        raise CheckpointError(f"the safetensors metadata is malformed ({shown(str(error))}); {CONVERT_AGAIN}") from None
     except BundleError as error:
-        raise CheckpointError(str(error)) from None
+        raise CheckpointError(f"{error}; {CONVERT_AGAIN}") from None

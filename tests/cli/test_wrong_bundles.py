@@ -85,8 +85,12 @@ def replace_array(bundle: Path, file: str, name: str, array: np.ndarray | None) 
 
 
 MANIFESTS = {
-    "a newer version": (lambda m: m.update(format_version=2), "has format_version 2, this release reads 1; upgrade"),
-    "an older version": (lambda m: m.update(format_version=0), "this release reads 1; export the bundle again"),
+    "a newer version": (lambda m: m.update(format_version=3), "has format_version 3, this release reads 2; upgrade"),
+    "an older version": (lambda m: m.update(format_version=0), "this release reads 2; export the bundle again"),
+    "release 0.1.0": (
+        lambda m: (m.update(format_version=1), m["provenance"].pop("noise")),
+        "copy/manifest.json: has format_version 1, this release reads 2; export the bundle again",
+    ),
     "a version of text": (lambda m: m.update(format_version="1"), "has no format_version"),
     "a file outside": (lambda m: m["files"].update({"../x": {"sha256": "0", "size": 1}}), "'../x' leaves the bundle"),
     "an absolute file": (lambda m: m["files"].update({"/x": {"sha256": "0", "size": 1}}), "'/x' leaves the bundle"),
@@ -127,7 +131,7 @@ def test_a_manifest_that_makes_no_sense_is_named(case: str, copy: Path, refused:
         (b"null", "has no format_version"),
         (b"{}", "has no format_version"),
         (b'{"format_version": true}', "copy/manifest.json: "),
-        (b'{"format_version": 1}', "its content is not what its digest says"),
+        (b'{"format_version": 2}', "its content is not what its digest says"),
         (b'{"format_version": ' + b"9" * 5000 + b"}", "copy/manifest.json: "),
         (b"\xff\xfe\x00", "copy/manifest.json: is not UTF-8 text"),
         (b" " * (5 << 20), "over the limit of 4,194,304"),

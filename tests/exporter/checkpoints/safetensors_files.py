@@ -18,7 +18,7 @@ def safetensors(header: Any, data: bytes = b"", announced: int | None = None) ->
     return struct.pack("<Q", len(text) if announced is None else announced) + text + data
 
 
-def ours(spec: GeneratorSpec = DEFAULT, /, version: Any = 1, **changes: Any) -> dict[str, Any]:
+def ours(spec: GeneratorSpec = DEFAULT, /, version: Any = 2, **changes: Any) -> dict[str, Any]:
     """A header with our metadata and no tensor; `changes` replace fields, as in `synthesis__filtered__0__up`."""
     specification = spec.to_json()
     for key, value in changes.items():

@@ -111,8 +111,21 @@ SAFETENSORS = {
     "metadata nested without end": (safetensors(metadata("[" * 100_000)), "metadata is malformed"),
     "metadata without a version": (safetensors(metadata("{}")), "metadata is malformed ('format_version')"),
     "metadata without a specification": (safetensors(metadata('{"format_version": 1}')), "malformed ('specification')"),
-    "a newer version": (safetensors(ours(version=2)), "format version 2, expected 1"),
-    "a version of text": (safetensors(ours(version="1")), "format version '1', expected 1"),
+    "the first version without a field": (
+        safetensors(ours(version=1, synthesis={})),
+        "synthesis: the field 'architecture' is missing; convert the checkpoint again",
+    ),
+    "a newer version": (
+        safetensors(ours(version=3)),
+        "has format version 3, this release reads 1 and 2; upgrade stylegan-edge",
+    ),
+    "an older version": (
+        safetensors(ours(version=0)),
+        "has format version 0, this release reads 1 and 2; convert the checkpoint again",
+    ),
+    "a version of text": (safetensors(ours(version="1")), "format version '1', this release reads 1 and 2; convert"),
+    "a version that is a truth value": (safetensors(ours(version=True)), "format version True, this release reads 1"),
+    "a version that is a list": (safetensors(ours(version=[1])), "format version a list, this release reads 1 and 2"),
     "a version without end": (safetensors(ours(version="1" * 100_000)), "format version '111"),
     "a specification that is a list": (
         safetensors(metadata('{"format_version": 1, "specification": []}')),
