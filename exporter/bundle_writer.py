@@ -34,6 +34,7 @@ from runtime.manifest import (
     Provenance,
 )
 from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
+from runtime.noise import NO_NOISE
 from runtime.output import explain_os_errors, staging_folder
 from runtime.parity import Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
@@ -174,7 +175,7 @@ def _provenance(checkpoint: Checkpoint) -> Provenance:
 
 def _noise_origin(checkpoint: Checkpoint) -> str:
     if not checkpoint.spec.noise_inputs:
-        return "none: the network takes none"
+        return NO_NOISE
     return "stored in the checkpoint" if checkpoint.has_noise else f"drawn from seed {NOISE_SEED}"
 
 

@@ -31,7 +31,7 @@ class GoldenSamples:
     Mapping: `z` [M, z_dim], `c` [M, c_dim] (c_dim may be 0), `w` [M, w_dim]. Synthesis: `styles` [T, K, w_dim],
     `noise` [T] ("const", "none" or a seed, as text), `tiles` [T, P, C, h, w], `blocks` [T, C, B, B]. `first` [T] is
     the row of `z` that an image begins with, `psi` [T] its truncation, `transform` [T, 3, 3] its motion, and
-    `mixed` [T] whether its rows come from more     latents than the pipeline graph would use.
+    `mixed` [T] whether its rows come from more latents than the pipeline graph would use.
     """
 
     z: np.ndarray

@@ -14,6 +14,8 @@ from runtime.spec import GeneratorSpec
 Noise = Any
 """`"const"` (the checkpoint's own buffers), `"none"`, an int seed, or one array [N or 1, 1, H, W] a noisy layer."""
 
+NO_NOISE = "none: the network takes none"
+"""What is said of the noise of a network that has no noise input."""
 MAX_SEED = 2**32 - 1
 """Largest seed that NumPy's RandomState, and so the official scripts, take."""
 

@@ -44,11 +44,19 @@ def is_optional(name: str) -> bool:
 
 
 def check_shapes(spec: GeneratorSpec, weights: Mapping[str, np.ndarray]) -> None:
-    """Raise CheckpointError where a weight is missing, of another shape, or not of this network."""
+    """Raise CheckpointError where a weight is missing, of another shape, or not of this network.
+
+    Noise is stored for every layer, or for none.
+    """
     expected = expected_shapes(spec)
+    stores_noise = any(name.endswith(NOISE_SUFFIX) for name in weights)
     for name, shape in expected.items():
         if name not in weights and not is_optional(name):
             raise CheckpointError(f"the checkpoint lacks the tensor {name} {list(shape)}")
+        if name not in weights and name.endswith(NOISE_SUFFIX) and stores_noise:
+            raise CheckpointError(
+                f"the checkpoint lacks the tensor {name} {list(shape)}, but has others' noise: expected all or none"
+            )
         if name in weights and weights[name].shape != shape:
             found = list(weights[name].shape)
             raise CheckpointError(f"the tensor {name} has shape {found}, expected {list(shape)}")

@@ -77,7 +77,9 @@ def _synthesis_weights(state: State, spec: GeneratorSpec) -> dict[str, np.ndarra
             continue
         weights[f"{target}.bias"] = to_float32(state.get(f"{source}.activate.bias", 1))
         weights[f"{target}.noise_strength"] = to_float32(state.get(f"{source}.noise.weight", 1, ones=1))
-        weights[f"{target}.noise_const"] = to_float32(state.get(f"noises.noise_{layer.noise}", 4, ones=2))
+        noise = f"noises.noise_{layer.noise}"
+        if noise in state:
+            weights[f"{target}.noise_const"] = to_float32(state.get(noise, 4, ones=2))
     return weights
 
 

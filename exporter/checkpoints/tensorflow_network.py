@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from exporter.checkpoints import limits
-from exporter.checkpoints.layout import MEAN_W, to_float32
+from exporter.checkpoints.layout import MEAN_W, NOISE_SUFFIX, to_float32
 from exporter.checkpoints.shown import quoted, shown
 from exporter.checkpoints.tensors import drop_ones
 from runtime.errors import CheckpointError
-from runtime.spec import MAX_BLOCKS, MAX_MAPPING_LAYERS, LabelInput, MappingSpec, Truncation
+from runtime.spec import MAX_BLOCKS, MAX_MAPPING_LAYERS, LabelInput, Layer, MappingSpec, Truncation
 
 LR_MULTIPLIER = 0.01
 """Learning-rate multiplier of the mapping network where a file records none."""
@@ -26,7 +26,7 @@ IRRELEVANT = frozenset(
     | {"truncation_psi_val", "truncation_cutoff_val", "dtype", "structure", "fused_modconv", "num_fp16_res"}
     | {"func_name", "mapping_func", "synthesis_func", "return_dlatents", "is_template_graph", "force_clean_graph"}
 )
-"""Options that don't change what a trained network draws, or that its variables tell."""
+"""Options that don't change what a trained network draws, or that its variables tell; a StyleGAN reads `structure`."""
 ONLY: Mapping[str, Any] = {
     "use_styles": True,
     "const_input_layer": True,
@@ -115,6 +115,13 @@ class Options:
         if value is not None and not value.is_integer():
             raise self._wrong(name, "a whole number")
         return None if value is None else int(value)
+
+    def choice(self, name: str, known: Sequence[str]) -> str:
+        """One of `known`, of which the first is the default. Raises CheckpointError for anything else."""
+        value = self.get(name, known[0])
+        if not isinstance(value, str) or value not in known:
+            raise self._wrong(name, f"one of {', '.join(known)}")
+        return value
 
     def taps(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
         """A filter, normalised to sum 1. Raises CheckpointError where it is none."""
@@ -208,3 +215,11 @@ def block_count(variables: Variables, options: Options) -> int:
 def torch_kernel(weight: np.ndarray, flipped: bool = False) -> np.ndarray:
     """A convolution kernel [k, k, in, out] as PyTorch has it, [out, in, k, k]; `flipped` in both spatial axes."""
     return to_float32((weight[::-1, ::-1] if flipped else weight).transpose(3, 2, 0, 1))
+
+
+def stored_noise(variables: Variables, layer: Layer) -> dict[str, np.ndarray]:
+    """The noise map of a noisy layer, where the file has it."""
+    name = f"synthesis/noise{layer.noise}"
+    if name not in variables:
+        return {}
+    return {f"synthesis.{layer.name}{NOISE_SUFFIX}": to_float32(variables.take(name, 4, ones=2))}

@@ -8,7 +8,14 @@ import numpy as np
 
 from exporter.checkpoints.layout import to_float32
 from exporter.checkpoints.shown import quoted
-from exporter.checkpoints.tensorflow_network import Options, Variables, block_count, read_mapping, torch_kernel
+from exporter.checkpoints.tensorflow_network import (
+    Options,
+    Variables,
+    block_count,
+    read_mapping,
+    stored_noise,
+    torch_kernel,
+)
 from runtime.errors import CheckpointError
 from runtime.spec import (
     EqualizedRates,
@@ -28,6 +35,8 @@ NO_BLUR = (0.0, 1.0, 0.0)
 """What `blur_filter = None` stands for: exactly the same as no filter."""
 TRUNCATION = Truncation(psi=0.7, cutoff=8)
 """Defaults of the build function, which no file records."""
+STRUCTURES = ("auto", "linear", "recursive", "fixed")
+"""Ways to run the network. All draw the same, but `fixed` knows no level of detail but 0."""
 FUSED_FROM = 128
 """Output resolution from which `fused_scale = 'auto'` up-samples within the convolution."""
 
@@ -53,7 +62,7 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
         noise_per_block=False,
         rgb_everywhere=all(f"synthesis/ToRGB_lod{lod}/weight" in variables for lod in range(count)),
         use_noise=noisy,
-        lod=_stored_lod(variables),
+        lod=_stored_lod(variables, options),
     )
     spec = GeneratorSpec(
         generation=Generation.STYLEGAN1,
@@ -71,9 +80,11 @@ def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpe
     return spec, weights
 
 
-def _stored_lod(variables: Variables) -> float:
+def _stored_lod(variables: Variables, options: Options) -> float:
     """The level of detail that the snapshot was written at: the whole generator's overrides the synthesis network's."""
     variables.drop("lod", "synthesis/lod")
+    if options.choice("structure", STRUCTURES) == "fixed":
+        return 0.0
     for name in ("lod", "synthesis/lod"):
         if name in variables:
             return float(variables.take(name, 0))
@@ -122,7 +133,7 @@ def _layer_weights(variables: Variables, layer: Layer, blocks: int, fused: bool 
         weights[f"{target}.weight"] = torch_kernel(variables.take(f"{source}/weight", 4), flipped)
     if layer.noise is not None:
         weights[f"{target}.noise_weight"] = to_float32(variables.take(f"{source}/Noise/weight", 1))
-        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4, ones=2))
+        weights |= stored_noise(variables, layer)
     return weights
 
 

@@ -8,17 +8,31 @@ import numpy as np
 
 from exporter.checkpoints.layout import to_float32
 from exporter.checkpoints.shown import quoted
-from exporter.checkpoints.tensorflow_network import Options, Variables, block_count, read_mapping, torch_kernel
+from exporter.checkpoints.tensorflow_network import (
+    Options,
+    Variables,
+    block_count,
+    read_mapping,
+    stored_noise,
+    torch_kernel,
+)
 from runtime.errors import CheckpointError
 from runtime.spec import Architecture, Generation, GeneratorSpec, Layer, StyleGAN2Spec, Truncation
 
 RESAMPLE_FILTER = (1.0, 3.0, 3.0, 1.0)
 TRUNCATION = Truncation(psi=0.5, cutoff=None)
 """Defaults of the build function, which no file records."""
+GROWING = "synthesis/ToRGB_lod0/weight"
+"""A variable of the networks of configurations B, C and D, which grow progressively."""
 
 
 def read_generator(variables: Variables, options: Options) -> tuple[GeneratorSpec, dict[str, np.ndarray]]:
     """The specification and canonical weights. Raises CheckpointError."""
+    if GROWING in variables:
+        raise CheckpointError(
+            f"the network is a StyleGAN2 of configuration B, C or D, which grows progressively (it has {GROWING}); "
+            "only configurations A, E and F are supported"
+        )
     mapping, weights = read_mapping(variables, options, weight_gain=1.0, activation_gain=math.sqrt(2))
     count = block_count(variables, options)
     sides = [4 << index for index in range(count)]
@@ -83,7 +97,7 @@ def _layer_weights(variables: Variables, layer: Layer) -> dict[str, np.ndarray]:
     }
     if layer.noise is not None:
         weights[f"{target}.noise_strength"] = to_float32(variables.take(f"{source}/noise_strength", 0))
-        weights[f"{target}.noise_const"] = to_float32(variables.take(f"synthesis/noise{layer.noise}", 4, ones=2))
+        weights |= stored_noise(variables, layer)
     return weights
 
 

@@ -159,12 +159,18 @@ class StyleGAN1Spec(SynthesisSpec):
     def summary(self) -> dict[str, str]:
         """Level of detail, and where noise and bias stand."""
         drawn = self.resolutions[self.drawn_blocks - 1]
+        after = "after the noise" if self.use_noise else "after the blur"
         return {
             "level of detail": f"{self.lod:g} of 0 to {self.max_lod if self.rgb_everywhere else 0}"
             + (f": drawn at {drawn} px" if self.lod else ""),
-            "noise maps": "one a resolution" if self.noise_per_block else "one a layer",
-            "bias": "before the blur" if self.bias_before_blur else "after the noise",
+            "noise maps": self._noise_maps(),
+            "bias": "before the blur" if self.bias_before_blur else after,
         }
+
+    def _noise_maps(self) -> str:
+        if not self.use_noise:
+            return "none"
+        return "one a resolution" if self.noise_per_block else "one a layer"
 
     def at_resolution(self, resolution: int) -> StyleGAN1Spec:
         """The same network without its highest blocks; its level of detail counts from the new resolution."""

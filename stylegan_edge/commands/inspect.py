@@ -47,23 +47,27 @@ def _checkpoint_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "sha256": checkpoint.sha256,
         "parameters": checkpoint.parameter_count,
         "mean of w": "stored" if checkpoint.has_mean_w else "absent: export computes it from 65,536 seeded samples",
-        **_noise_fact(checkpoint),
+        "noise": _noise_of(checkpoint),
     }
 
 
-def _noise_fact(checkpoint: Checkpoint) -> dict[str, str]:
+def _noise_of(checkpoint: Checkpoint) -> str:
+    from runtime.noise import NO_NOISE
+
     if not checkpoint.spec.noise_inputs:
-        return {}
-    return {"noise": "stored" if checkpoint.has_noise else "absent: export draws it from a seed"}
+        return NO_NOISE
+    return "stored" if checkpoint.has_noise else "absent: export draws it from a seed"
 
 
 def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
+    from runtime.noise import NO_NOISE
+
     manifest = bundle.manifest
     return {
         "format": f"stylegan-edge bundle, version {manifest.format_version}",
         "checkpoint": manifest.provenance.checkpoint,
         "checkpoint sha256": manifest.provenance.checkpoint_sha256,
-        "noise": manifest.options.noise.value,
+        "noise": manifest.options.noise.value if manifest.specification.noise_inputs else NO_NOISE,
         "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
         "mean of w": manifest.provenance.mean_w,
         "stored noise": manifest.provenance.noise,

@@ -16,7 +16,7 @@ from exporter.checkpoints import write_safetensors
 from runtime import Bundle, Generator
 from runtime.spec import GeneratorSpec
 from stylegan_edge.cli import COMMANDS, run
-from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec, tiny_stylegan3_spec
+from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 
 @pytest.fixture
@@ -121,6 +121,30 @@ def test_inspect_shows_what_is_special(call: Any, tmp_path: Path, spec: Generato
     text = call("inspect", tmp_path / "network.safetensors")
     assert [fact for fact in facts if fact not in text] == []
     assert json.loads(call("inspect", tmp_path / "network.safetensors", "--json"))["layers"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts"),
+    [
+        (tiny_stylegan1_spec(use_noise=False), {"noise maps": "none", "bias": "after the blur"}),
+        (tiny_spec(use_noise=False), {}),
+        (tiny_stylegan3_spec(), {}),
+    ],
+    ids=["StyleGAN", "StyleGAN2", "StyleGAN3"],
+)
+def test_inspect_says_that_a_network_takes_no_noise(
+    call: Any, tmp_path: Path, spec: GeneratorSpec, facts: dict[str, str]
+) -> None:
+    write_safetensors(tiny_checkpoint(spec), tmp_path / "network.safetensors")
+    call("export", tmp_path / "network.safetensors", "-o", tmp_path / "bundle")
+    for path in (tmp_path / "network.safetensors", tmp_path / "bundle"):
+        lines = [line.split("  ", 1) for line in call("inspect", path).splitlines() if "  " in line]
+        shown = {name: value.strip() for name, value in lines}
+        expected = {"noise": "none: the network takes none", "noise inputs": "0", **facts}
+        assert {name: shown.get(name) for name in expected} == expected
+        assert "noise_00" not in call("inspect", path)
+        document = json.loads(call("inspect", path, "--json"))
+        assert (document["noise"], document["noise_inputs"]) == (expected["noise"], [])
 
 
 def test_export_takes_a_level_of_detail(call: Any, tmp_path: Path) -> None:

@@ -206,7 +206,10 @@ STATES = {
         {**rosinality_state(), "conv1.noise.weight": np.zeros(8)},
         "the tensor conv1.noise.weight has shape [8], expected 1 in front",
     ),
-    "no noise": (rosinality_state(without=r"noises\."), "lacks the 4-dimensional tensor noises.noise_0"),
+    "noise left out once": (
+        rosinality_state(without=r"noises\.noise_2"),
+        "lacks the tensor synthesis.b8.conv1.noise_const [8, 8], but has others' noise: expected all or none",
+    ),
     "no filter": (rosinality_state(without=r"kernel"), "have no resampling filter"),
     "a filter that is not square": (rosinality_state(kernel=np.ones((4, 3))), "the resampling filter has shape [4, 3]"),
     "a filter of one column": (rosinality_state(kernel=np.ones((10_000, 1))), "resampling filter"),

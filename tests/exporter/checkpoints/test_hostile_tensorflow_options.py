@@ -51,7 +51,7 @@ BOTH = (
     "surprise",
 )
 READ = {
-    STYLEGAN1: (*BOTH, "blur_filter", "fused_scale", "use_styles", "normalize_latents"),
+    STYLEGAN1: (*BOTH, "blur_filter", "fused_scale", "structure", "use_styles", "normalize_latents"),
     STYLEGAN2: (*BOTH, "resample_kernel", "architecture", "conv_clamp", "mapping_nonlinearity"),
 }
 
@@ -75,6 +75,12 @@ OPTIONS: dict[str, tuple[GeneratorSpec, dict[str, Any], str]] = {
     "no resolution": (STYLEGAN2, {"resolution": None}, "says resolution = None, but its variables reach 16"),
     "fused otherwise": (STYLEGAN1, {"fused_scale": 1}, "fused_scale = 1, expected True, False or 'auto'"),
     "fused at times": (STYLEGAN1, {"fused_scale": "never"}, "fused_scale = 'never', expected True, False or 'auto'"),
+    "another structure": (
+        STYLEGAN1,
+        {"structure": "growing"},
+        "built with structure = 'growing', expected one of auto, linear, recursive, fixed",
+    ),
+    "no structure": (STYLEGAN1, {"structure": None}, "structure = None, expected one of auto, linear, recursive, fix"),
     "noise at times": (STYLEGAN1, {"use_noise": 1}, "built with use_noise = 1, expected True or False"),
     "no taps": (STYLEGAN1, {"blur_filter": []}, "built with a blur_filter that sums to 0"),
     "taps that cancel": (STYLEGAN2, {"resample_kernel": [1, -1]}, "built with a resample_kernel that sums to 0"),

@@ -61,6 +61,13 @@ def reshaped(name: str, *shape: int) -> Spoil:
     return lambda variables: variables.update({name: np.zeros(shape, np.float32)})
 
 
+def growing(variables: Variables) -> None:
+    """One toRGB a level of detail, as StyleGAN has them."""
+    for name in [name for name in variables if "/ToRGB/" in name]:
+        side = int(name.split("/")[1].split("x")[0])
+        variables[f"synthesis/ToRGB_lod{16 // side - 1}/{name.split('/')[-1]}"] = variables.pop(name)
+
+
 CONV, BIAS = "synthesis/8x8/Conv1/weight", "synthesis/8x8/Conv1/bias"
 COMMON: dict[str, tuple[Spoil, str]] = {
     "no mapping": (without("mapping/Dense0/weight"), "lacks the 2-dimensional variable mapping/Dense0/weight"),
@@ -126,7 +133,11 @@ COMMON: dict[str, tuple[Spoil, str]] = {
         reshaped("synthesis/noise4", 1, 1, 8, 8),
         "noise_const has shape [8, 8], expected [16, 16]",
     ),
-    "noise left out": (without("synthesis/noise2"), "lacks the 4-dimensional variable synthesis/noise2"),
+    "noise left out once": (without("synthesis/noise2"), "], but has others' noise: expected all or none"),
+    "noise of three dimensions": (
+        reshaped("synthesis/noise2", 1, 8, 8),
+        "lacks the 4-dimensional variable synthesis/noise2",
+    ),
     "text": (setting(BIAS, claimed_array((3,), bytes(12), dtype_of("U1"))), "of type 'U1', expected numbers"),
     "objects": (setting(BIAS, claimed_array((3,), [1, 2, 3], dtype_of("O8"))), "of type 'O8', expected numbers"),
     "a gigabyte in 12 bytes": (setting(BIAS, claimed_array((10**9,), bytes(12))), "has 12 bytes"),
@@ -210,6 +221,12 @@ OWN: dict[str, tuple[GeneratorSpec, Spoil, str]] = {
         STYLEGAN2,
         without("synthesis/8x8/ToRGB/weight"),
         "has the variable synthesis/4x4/ToRGB/bias, which no such network has",
+    ),
+    "configurations B to D, which grow": (
+        STYLEGAN2,
+        growing,
+        "a StyleGAN2 of configuration B, C or D, which grows progressively (it has synthesis/ToRGB_lod0/weight); "
+        "only configurations A, E and F are supported",
     ),
     "no toRGB at the end": (
         STYLEGAN2,
