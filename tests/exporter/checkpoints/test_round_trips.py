@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from exporter.checkpoints import MEAN_W, Checkpoint, SourceFormat, load_checkpoint, write_safetensors
+from runtime.noise import seeded_noise
 from runtime.spec import Architecture, GeneratorSpec, LabelInput, StyleGAN1Spec, Truncation
 from tests.exporter.checkpoints.known_networks import (
     exact_checkpoint,
@@ -19,10 +22,10 @@ from tests.exporter.checkpoints.known_networks import (
     without_extras,
 )
 from tests.exporter.checkpoints.snapshots import to_pickle
-from tests.exporter.checkpoints.state_dicts import style_based_state, to_torch_stream, to_torch_zip
+from tests.exporter.checkpoints.state_dicts import rosinality_state, style_based_state, to_torch_stream, to_torch_zip
 from tests.exporter.checkpoints.stylegan3_snapshots import stylegan3_snapshot
-from tests.exporter.checkpoints.tensorflow_networks import record, snapshot, tensorflow_pickle, variables_of
-from tests.tiny import tiny_checkpoint, tiny_stylegan3_spec
+from tests.exporter.checkpoints.tensorflow_networks import VERSIONS, record, snapshot, tensorflow_pickle, variables_of
+from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan3_spec
 
 
 @pytest.fixture
@@ -31,15 +34,23 @@ def path(tmp_path: Path) -> Path:
 
 
 def assert_read(path: Path, checkpoint: Checkpoint, source: SourceFormat) -> Checkpoint:
-    """The file holds this checkpoint and nothing else."""
+    """The file holds this checkpoint and nothing else, and so does what `convert` makes of it."""
     found = load_checkpoint(path)
-    assert found.spec == checkpoint.spec
     assert found.source is source
+    assert_same(found, checkpoint)
+    converted = path.with_suffix(".safetensors")
+    write_safetensors(found, converted)
+    assert_same(load_checkpoint(converted), checkpoint)
+    return found
+
+
+def assert_same(found: Checkpoint, checkpoint: Checkpoint) -> None:
+    """The same specification and the same arrays, exactly."""
+    assert found.spec == checkpoint.spec
     assert sorted(found.weights) == sorted(checkpoint.weights)
     for name, array in checkpoint.weights.items():
         assert found.weights[name].dtype == np.float32
         assert np.array_equal(found.weights[name], array), name
-    return found
 
 
 STYLEGAN1: dict[str, tuple[GeneratorSpec, dict[str, Any]]] = {
@@ -53,6 +64,10 @@ STYLEGAN1: dict[str, tuple[GeneratorSpec, dict[str, Any]]] = {
     "no noise": (tensorflow_stylegan1(use_noise=False), {"use_noise": False}),
     "a fixed structure": (tensorflow_stylegan1(rgb_everywhere=False), {"structure": "fixed"}),
     "a growing network": (tensorflow_stylegan1(lod=1.25), {"structure": "recursive"}),
+    "a growing network with labels and fused up-sampling": (
+        tensorflow_stylegan1(LabelInput.CONCAT, lod=0.5),
+        {"structure": "linear", "fused_scale": True},
+    ),
     "a network at 4 px": (tensorflow_stylegan1(lod=2.0), {}),
     "a network of 4 px": (tensorflow_stylegan1(channels=(5,)), {"resolution": 4}),
     "no blur": (tensorflow_stylegan1(blur_filter=(0.0, 1.0, 0.0)), {"blur_filter": None}),
@@ -132,6 +147,36 @@ def test_variables_that_may_be_missing(missing: tuple[str, ...], path: Path) -> 
     assert_read(path, replace(checkpoint, weights=weights), SourceFormat.NVIDIA_TENSORFLOW)
 
 
+def test_a_fixed_structure_has_no_level_of_detail(path: Path) -> None:
+    """What training had stored does not count: such a network always draws the whole image."""
+    checkpoint = exact_checkpoint(tensorflow_stylegan1(rgb_everywhere=False))
+    variables = {**variables_of(checkpoint), "lod": np.array(1.5, np.float32)}
+    path.write_bytes(tensorflow_pickle(variables, {"structure": "fixed"}))
+    assert_read(path, checkpoint, SourceFormat.NVIDIA_TENSORFLOW)
+
+
+@pytest.mark.parametrize("spec", [tensorflow_stylegan1(), tensorflow_stylegan2()], ids=["StyleGAN", "StyleGAN2"])
+def test_noise_may_be_missing(spec: GeneratorSpec, path: Path) -> None:
+    checkpoint = exact_checkpoint(spec)
+    variables = {
+        name: array for name, array in variables_of(checkpoint).items() if not name.startswith("synthesis/noise")
+    }
+    path.write_bytes(tensorflow_pickle(variables, {}, VERSIONS[spec.generation]))
+    weights = {name: array for name, array in checkpoint.weights.items() if not name.endswith("noise_const")}
+    found = assert_read(path, replace(checkpoint, weights=weights), SourceFormat.NVIDIA_TENSORFLOW)
+    assert not found.has_noise
+    noise = [found.completed().weights[item.buffer] for item in spec.noise_inputs]
+    assert [array.shape for array in noise] == list(spec.noise_shapes)
+    assert all(np.array_equal(array, drawn[0, 0]) for array, drawn in zip(noise, seeded_noise(spec, 0)))
+
+
+def test_noise_may_be_missing_of_rosinality(path: Path) -> None:
+    path.write_bytes(to_torch_zip({"g_ema": rosinality_state(without=r"noises\.")}))
+    found = load_checkpoint(path)
+    assert found.spec.noise_inputs
+    assert not found.has_noise
+
+
 def test_big_endian_and_wider_numbers_are_converted(path: Path) -> None:
     checkpoint = exact_checkpoint(tensorflow_stylegan1())
     variables: dict[str, Any] = dict(variables_of(checkpoint))
@@ -207,13 +252,28 @@ def test_stylegan3_of_nvidia(spec: GeneratorSpec, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [tensorflow_stylegan1(LabelInput.CONCAT, lod=0.5), rosinality_stylegan1(), tiny_stylegan3_spec(radial=True)],
-    ids=["StyleGAN of TensorFlow", "StyleGAN of rosinality", "StyleGAN3"],
+    [
+        *(tensorflow_stylegan1(LabelInput.CONCAT, lod=0.5), rosinality_stylegan1()),
+        *(tensorflow_stylegan2(label=LabelInput.EMBED), tiny_stylegan3_spec(radial=True)),
+    ],
+    ids=["StyleGAN of TensorFlow", "StyleGAN of rosinality", "StyleGAN2", "StyleGAN3"],
 )
 def test_our_own_file(spec: GeneratorSpec, path: Path) -> None:
     checkpoint = tiny_checkpoint(spec)
     write_safetensors(checkpoint, path)
-    assert_read(path, checkpoint, SourceFormat.SAFETENSORS)
+    assert assert_read(path, checkpoint, SourceFormat.SAFETENSORS).details["format version"] == "2"
+
+
+def test_our_own_file_of_the_first_version(path: Path) -> None:
+    """Of release 0.1.0, which knew StyleGAN2 without a label of another kind, gains and truncation."""
+    checkpoint = tiny_checkpoint(tiny_spec(c_dim=3))
+    specification = checkpoint.spec.to_json()
+    del specification["truncation"]
+    for name in ("label", "weight_gain", "activation_gain"):
+        del specification["mapping"][name]
+    document = json.dumps({"format_version": 1, "specification": specification})
+    path.write_bytes(save(dict(checkpoint.weights), {"stylegan-edge": document}))
+    assert assert_read(path, checkpoint, SourceFormat.SAFETENSORS).details["format version"] == "1"
 
 
 def test_what_the_official_shapes_are() -> None:
