@@ -11,7 +11,7 @@ import torch
 from exporter.networks import ReferenceNetwork
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
-from runtime.latents import latents
+from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.mixing import Mask
 from runtime.noise import Noise, noise_arrays
@@ -103,7 +103,7 @@ def _labels(spec: GeneratorSpec, case: np.ndarray) -> np.ndarray:
     """One-hot labels [M, c_dim], one class a case, so that all sources of an image share theirs."""
     if not spec.c_dim:
         return np.zeros((len(case), 0), np.float32)
-    return np.eye(spec.c_dim, dtype=np.float32)[case % spec.c_dim]
+    return one_hot(case % spec.c_dim, spec.c_dim)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 
 from exporter.checkpoints.checkpoint import Checkpoint
 from exporter.checkpoints.layout import MEAN_W
+from runtime.latents import one_hot
 
 SAMPLES = 65_536
 """Samples averaged: the error of the mean is 1/256 of the spread of `w`."""
@@ -25,7 +26,7 @@ def compute_mean_w(checkpoint: Checkpoint) -> np.ndarray:
     total = np.zeros(spec.w_dim, np.float64)
     for _ in range(SAMPLES // _CHUNK):
         z = torch.from_numpy(random.randn(_CHUNK, spec.z_dim).astype(np.float32))
-        labels = np.eye(spec.c_dim, dtype=np.float32)[random.randint(spec.c_dim, size=_CHUNK)] if spec.c_dim else None
+        labels = one_hot(random.randint(spec.c_dim, size=_CHUNK), spec.c_dim) if spec.c_dim else None
         with torch.no_grad():
             w = network.mapping(z, None if labels is None else torch.from_numpy(labels))
         total += w.double().sum(dim=0).numpy()

@@ -14,7 +14,7 @@ from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.graphs import OpenGraphs
-from runtime.latents import latents
+from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
 from runtime.parity import Comparison, Figures
@@ -93,7 +93,7 @@ def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) 
         z = latents(range(first, first + count * sources), spec.z_dim)
         c = np.zeros((len(z), 0), np.float32)
         if spec.c_dim:
-            c = np.repeat(np.eye(spec.c_dim, dtype=np.float32)[random.randint(spec.c_dim, size=count)], sources, axis=0)
+            c = np.repeat(one_hot(random.randint(spec.c_dim, size=count), spec.c_dim), sources, axis=0)
         psi = float(np.float32(random.uniform(*PSI_RANGE)))
         noise = _noise(bundle, first, count)
         transform = np.stack([_random_transform(random) for _ in range(count)])

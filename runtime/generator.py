@@ -11,7 +11,7 @@ import numpy as np
 from runtime.backends import BackendName, open_graph
 from runtime.bundle import Bundle
 from runtime.errors import InputError
-from runtime.latents import latents
+from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
 from runtime.noise import Noise, as_floats, check_whole, noise_arrays
@@ -97,7 +97,7 @@ class Generator:
         for number in numbers:
             if not 0 <= number < self.spec.c_dim:
                 raise InputError(f"class {number} is out of range, expected 0 to {self.spec.c_dim - 1}")
-        return np.eye(self.spec.c_dim, dtype=np.float32)[numbers]
+        return one_hot(numbers, self.spec.c_dim)
 
     def map(self, z: Any, c: Any = None) -> np.ndarray:
         """`z` [N, z_dim] and, where the generator is conditional, labels `c` [N, c_dim] -> `w` [N, w_dim]."""

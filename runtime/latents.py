@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,6 +25,13 @@ def latents(seeds: Iterable[int], z_dim: int) -> np.ndarray:
     if not rows:
         raise InputError("no seed given, expected at least one")
     return np.concatenate(rows).astype(np.float32)
+
+
+def one_hot(classes: Sequence[int] | np.ndarray, c_dim: int) -> np.ndarray:
+    """float32 [N, c_dim]: the label of each class."""
+    labels = np.zeros((len(classes), c_dim), np.float32)
+    labels[list(range(len(classes))), list(classes)] = 1
+    return labels
 
 
 def parse_numbers(text: str, what: str = "seed") -> list[int]:
