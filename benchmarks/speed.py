@@ -5,6 +5,8 @@
 Contestants take turns, one run each, so that a machine that slows down slows all of them. Parity is checked first, and
 no figure is printed for one that fails it. Ratios are medians of the ratios within a turn. The plain export is the
 reference traced as it stands, with its per-sample weights, at the batch measured: what `torch.onnx.export` gives.
+PyTorch's contestants and the plain export up-sample over inserted zeros, as the papers' code does where its custom
+kernels can't run; for StyleGAN3 our faster reference, which has none, is a contestant too.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import torch
 
 from benchmarks.official_sizes import Network
 from benchmarks.random_checkpoint import random_checkpoint
+from benchmarks.zero_insertion import with_zero_insertion
 from exporter import load_checkpoint
 from exporter.graphs import build_synthesis
 from exporter.networks import ReferenceNetwork
@@ -36,7 +39,7 @@ from runtime.backends import open_graph
 from runtime.manifest import NoiseMode
 from runtime.mixing import identity_mask
 from runtime.parity import Comparison
-from runtime.spec import TRANSFORM, noise_name
+from runtime.spec import TRANSFORM, Generation, noise_name
 
 WARM_UP = 2
 """Runs that are not counted: allocation, code generation, caches."""
@@ -66,11 +69,13 @@ def main(
     """Print a table of medians and ratios."""
     torch.set_num_threads(threads)
     loaded = load_checkpoint(checkpoint) if checkpoint else random_checkpoint(int(resolution), Network(network))
-    spec, reference = loaded.spec, loaded.build()
+    spec, reference = loaded.spec, with_zero_insertion(loaded.build())
     random = np.random.RandomState(0)
     ws = random.randn(batch, spec.num_ws, spec.w_dim).astype(np.float32)
     noise = [random.randn(1, 1, *shape).astype(np.float32) for shape in spec.noise_shapes]
     contestants: dict[str, Contestant] = {"PyTorch eager": _eager(reference, ws, noise)}
+    if spec.generation is Generation.STYLEGAN3:
+        contestants["PyTorch eager, no inserted zeros"] = _eager(loaded.build(), ws, noise)
     with tempfile.TemporaryDirectory() as folder:
         if "compile" not in skip:
             contestants["torch.compile"] = _eager(reference, ws, noise, compiled=True)

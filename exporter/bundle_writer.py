@@ -199,9 +199,9 @@ def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
     labels = {"c": samples.c} if samples.c.shape[1] else {}
     mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
     rounding = bundle.spec.synthesis.float32_rounding
-    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec.resolution), rounding=rounding)
+    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec), rounding=rounding)
     pipeline = Comparison("pipeline", "reference", 1, rounding=rounding)
-    for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec.resolution)):
+    for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec)):
         inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
         synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
     if graphs.pipeline is not None:

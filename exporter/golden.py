@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from exporter.networks import ReferenceNetwork
+from runtime.cost import count_cost
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.latents import latents, one_hot
@@ -23,6 +24,10 @@ STORED_PIXELS = 1 << 20
 """Pixels of golden images a bundle is given: eight images up to 256 px, one at 1024 px."""
 MAX_IMAGES = 128
 """Images that export compares at most, however small they are."""
+MAX_WORK = 540e9
+"""Multiply-adds of the images that export draws at most, beyond the first: some 20 s of two CPU cores."""
+FIR_WEIGHT = 5
+"""How much more time than a convolution's a FIR filter's multiply-add takes on a CPU: it waits for memory."""
 NOISE_SEED = 7
 
 
@@ -63,9 +68,10 @@ class Reference:
 
 def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int]:
     """The images to compare, with only the noise that the graph can take, and how many of the first to store."""
-    values = spec.img_channels * spec.resolution**2
-    stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2))
-    compared = max(stored, min(MAX_IMAGES, -(-ENOUGH_VALUES // values)))
+    values, cost = spec.img_channels * spec.resolution**2, count_cost(spec)
+    affordable = max(1, int(MAX_WORK // (cost.convolutions + FIR_WEIGHT * cost.fir)))
+    stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2), affordable)
+    compared = max(stored, min(MAX_IMAGES, -(-ENOUGH_VALUES // values), affordable))
     cases = [CASES[index % len(CASES)] for index in range(compared)]
     baked: Noise = {NoiseMode.CONST: "const", NoiseMode.NONE: "none"}.get(noise)
     return [case if baked is None else replace(case, noise=baked) for case in cases], stored
@@ -113,7 +119,7 @@ def _draw(
     """Images [T, C, H, W] of `ws` [num_ws, w_dim] each, a few at a time, every one with its own noise and motion."""
     spec: GeneratorSpec = network.spec
     stored = [buffer.numpy() for buffer in network.synthesis.stored_noise()]
-    size, images = default_batch(spec.resolution), []
+    size, images = default_batch(spec), []
     for start in range(0, len(ws), size):
         part = slice(start, start + size)
         arrays = [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise[part]))]

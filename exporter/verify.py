@@ -86,7 +86,7 @@ def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) 
     spec, options = bundle.spec, bundle.manifest.options
     sources = options.latents_per_image
     random = np.random.RandomState(seed)
-    size = max(8, default_batch(spec.resolution))
+    size = max(8, default_batch(spec))
     for start in range(0, samples, size):
         count = min(size, samples - start)
         first = (seed * SEED_STRIDE + start * sources) % 2**31

@@ -19,8 +19,8 @@ from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 from runtime.transforms import check_transform
 
 OUTPUTS = ("image", "pixels")
-BATCH_PIXELS = 1 << 19
-"""Pixels of a batch unless told otherwise: it holds peak memory near that of one 1024 px image."""
+BATCH_VALUES = 1 << 25
+"""Values of a batch's largest activation unless told otherwise: as many as one 1024 px image of a StyleGAN2 takes."""
 MAX_DEFAULT_BATCH = 16
 """Largest batch unless told otherwise: throughput on a CPU no longer grows beyond it."""
 
@@ -32,9 +32,9 @@ Cutoff = int | None | Literal["own"]
 """How many rows to truncate: a number, None for all, or "own": as the checkpoint's own code does."""
 
 
-def default_batch(resolution: int) -> int:
+def default_batch(spec: GeneratorSpec) -> int:
     """Images to run at once unless told otherwise."""
-    return max(1, min(MAX_DEFAULT_BATCH, BATCH_PIXELS // resolution**2))
+    return max(1, min(MAX_DEFAULT_BATCH, BATCH_VALUES // spec.synthesis.largest_activation(spec.img_channels)))
 
 
 class Generator:
@@ -221,7 +221,7 @@ class Generator:
 
     def _batch(self, batch: int | None) -> int:
         """How many images to run at once."""
-        size = default_batch(self.spec.resolution) if batch is None else check_whole("batch", batch)
+        size = default_batch(self.spec) if batch is None else check_whole("batch", batch)
         if size < 1:
             raise InputError(f"batch is {batch}, expected 1 or more")
         return size

@@ -15,16 +15,16 @@ from runtime.graphs import OpenGraphs
 from runtime.manifest import NoiseMode
 from runtime.noise import noise_arrays
 from runtime.parity import Comparison, Figures, to_pixels
-from runtime.spec import TRANSFORM, latent_names, noise_name
+from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
 BATCHES = (1, 2, 3, 8)
 """Batch sizes that show a batch that was baked or mixed up."""
 MAX_BATCH = 256
 
 
-def default_batches(resolution: int) -> tuple[int, ...]:
+def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
     """Batch sizes to run unless told otherwise: large ones only where they fit a small device's memory."""
-    largest = max(2, default_batch(resolution))
+    largest = max(2, default_batch(spec))
     return tuple(batch for batch in BATCHES if batch <= largest)
 
 

@@ -81,12 +81,17 @@ def tiny_stylegan1_spec(
 
 
 def tiny_stylegan3_spec(
-    radial: bool = False, resolution: int = 16, c_dim: int = 0, conv_clamp: float | None = 256.0, img_channels: int = 3
+    radial: bool = False,
+    resolution: int = 16,
+    c_dim: int = 0,
+    conv_clamp: float | None = 256.0,
+    img_channels: int = 3,
+    channels: tuple[int, int] = (64, 6),
 ) -> GeneratorSpec:
-    """A StyleGAN3 of four layers and toRGB; configuration T, or R where `radial`."""
+    """A StyleGAN3 of four layers and toRGB; configuration T, or R where `radial`. `channels`: base and largest."""
     mapping = MappingSpec(7, 9, c_dim, (8, 9), 5 if c_dim else 0, 0.01)
     spec = stylegan3_spec(
-        resolution, radial, num_layers=4, channels=(64, 6), margin=4, mapping=mapping, img_channels=img_channels
+        resolution, radial, num_layers=4, channels=channels, margin=4, mapping=mapping, img_channels=img_channels
     )
     assert isinstance(spec.synthesis, StyleGAN3Spec)
     return replace(spec, synthesis=replace(spec.synthesis, conv_clamp=conv_clamp))

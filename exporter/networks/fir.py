@@ -39,6 +39,24 @@ def filter_image(x: Tensor, kernel: Tensor, before: int, after: int) -> Tensor:
     return functional.conv2d(functional.pad(x, (before, after, before, after)), weight, groups=channels)
 
 
+def upsample_padded(x: Tensor, taps: Tensor, up: int, padding: Sequence[int]) -> Tensor:
+    """Zero insertion, `padding` before and after (negative: cropping), and `taps` [T] without gain, along both axes.
+
+    [N, C, H, W] -> [N, C, up * H + before + after - T + 1, ...]. Written as a transposed convolution, which adds up the
+    same products in the same order but for those with an inserted zero, and needs no array that is mostly zeros.
+    """
+    channels, count = x.shape[1], len(taps)
+    line = taps.to(x).expand(channels, 1, count)
+    # What is left to pad around the full convolution, which ends without the zeros after the last value.
+    before, after = padding[0] - (count - 1), padding[1] - (count - up)
+    crop = max(0, min(-before, -after))
+    before, after = before + crop, after + crop
+    x = functional.conv_transpose2d(x, line[:, :, None, :], stride=(1, up), padding=(0, crop), groups=channels)
+    x = functional.pad(x, (before, after, 0, 0))
+    x = functional.conv_transpose2d(x, line[:, :, :, None], stride=(up, 1), padding=(crop, 0), groups=channels)
+    return functional.pad(x, (0, 0, before, after))
+
+
 def transposed_conv_padding(taps: int) -> tuple[int, int]:
     """Padding of the filter after a 3x3 transposed convolution with stride 2, so that H becomes exactly 2H."""
     return (taps + 1) // 2 - 1, (taps - 2) // 2

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporter.networks.base import ReferenceNetwork, ReferenceSynthesis
-from exporter.networks.fir import filter_and_stride, insert_zeros
+from exporter.networks.fir import filter_and_stride, upsample_padded
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE, FullyConnected
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
 
 ACTIVATION_GAIN = math.sqrt(2)
 """Restores the variance that leaky ReLU takes away."""
+CHANNELS_AT_ONCE = 16
+"""Channels to filter together: they stay near the processor, and memory holds one image's activations once."""
 AFFINE_FEATURES = 4
 """What the input's affine layer makes of a style: cosine and sine of a turn, and a shift in x and y."""
 
@@ -98,7 +100,14 @@ class SynthesisLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """x [N, in, H, W], w [N, w_dim] -> [N, out, H', W']."""
-        x = self._convolve(x, self.affine(w)) + self.bias[:, None, None]
+        return self._activate(self._convolve(x, self.affine(w)) + self.bias[:, None, None])
+
+    def _activate(self, x: Tensor) -> Tensor:
+        """The filtered nonlinearity, a few channels at a time: between the filters are up to 16 times the pixels."""
+        return torch.cat([self._activate_together(part) for part in torch.split(x, CHANNELS_AT_ONCE, dim=1)], dim=1)
+
+    def _activate_together(self, x: Tensor) -> Tensor:
+        """The filtered nonlinearity of some channels: [N, C, H, W] -> [N, C, H', W']."""
         x = self._upsample(x)
         if not self.is_rgb:
             x = functional.leaky_relu(x, LEAKY_SLOPE) * ACTIVATION_GAIN
@@ -126,9 +135,9 @@ class SynthesisLayer(nn.Module):
     def _upsample(self, x: Tensor) -> Tensor:
         """Zero insertion, padding (or cropping), and the filter with the gain that zero insertion takes away."""
         layer = self.layer
-        first, last = layer.padding
-        x = functional.pad(insert_zeros(x, layer.up), (first, last, first, last))
-        return filter_and_stride(x, self.up_filter * layer.up, 1) if layer.up_taps > 1 else x
+        if layer.up_taps > 1:
+            return upsample_padded(x, self.up_filter * layer.up, layer.up, layer.padding)
+        return functional.pad(x, layer.padding * 2)  # without a filter the factor is 1
 
 
 class Synthesis(ReferenceSynthesis):

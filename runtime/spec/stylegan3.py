@@ -202,6 +202,10 @@ class StyleGAN3Spec(SynthesisSpec):
             costs.append(LayerCost(layer.name, convolution, fir * layer.out_channels, style))
         return tuple(costs)
 
+    def largest_activation(self, img_channels: int) -> int:
+        """What the widest leaky ReLU takes: it works at a multiple of its layer's resolution."""
+        return max(layer.out_channels * layer.inner_size(self.kernel_of(layer)) ** 2 for layer in self.filtered)
+
     def summary(self) -> dict[str, str]:
         """Kernel, filters and clamp."""
         radial = sum(layer.radial for layer in self.filtered)

@@ -79,6 +79,10 @@ class SynthesisSpec(ABC):
     def costs(self, img_channels: int, w_dim: int) -> tuple[LayerCost, ...]:
         """What each layer costs."""
 
+    def largest_activation(self, img_channels: int) -> int:
+        """Values of the largest array between two layers or inside one, for one image."""
+        return max(layer.out_channels * layer.out_size**2 for layer in self.layers(img_channels))
+
     @abstractmethod
     def summary(self) -> dict[str, str]:
         """What sets this network apart from others of its generation, to be shown."""

@@ -37,7 +37,7 @@ def command(output: Path) -> None:
         bundle = export(checkpoint, bundle_path, pipeline=True, force=True)
     click.echo("2. Verify: stored samples, then 16 fresh ones against PyTorch")
     with status("Verifying"):
-        graphs, batches = OpenGraphs.open(bundle), default_batches(bundle.spec.resolution)
+        graphs, batches = OpenGraphs.open(bundle), default_batches(bundle.spec)
         figures = verify_golden(bundle, graphs, batches)
         figures += verify_reference(bundle, checkpoint, graphs, batches, samples=16, seed=0)
     print_figures(figures)

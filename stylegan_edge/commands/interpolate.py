@@ -44,7 +44,7 @@ def command(
         raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
     keys = drawing.styles(generator, seeds)
     path = style_path(keys, frames)
-    size = drawing.batch or default_batch(generator.spec.resolution)
+    size = drawing.batch or default_batch(generator.spec)
     with progress("Drawing", frames) as advance:
 
         def pictures() -> Iterator[np.ndarray]:

@@ -53,7 +53,7 @@ def command(
 
     opened = Bundle(bundle)
     graphs = OpenGraphs.open(opened, BackendName(backend), threads)
-    sizes = batches or default_batches(opened.spec.resolution)
+    sizes = batches or default_batches(opened.spec)
     with status(f"Verifying {bundle}"):
         figures = verify_golden(opened, graphs, sizes)
         if reference is not None:

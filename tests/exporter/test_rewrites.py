@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from benchmarks.zero_insertion import with_zero_insertion
 from exporter.checkpoints import Checkpoint
 from exporter.networks.deploy import DeployMapping, common, deploy_pipeline, deploy_synthesis
-from exporter.networks.deploy.filtered import symmetric_crop
+from exporter.networks.deploy.common import aligned_width
+from exporter.networks.deploy.filtered import FilteredActivation, split_channels, symmetric_crop
 from exporter.networks.deploy.stylegan1 import repeating_kernel
+from exporter.networks.fir import filter_and_stride, insert_zeros, upsample_padded
 from exporter.networks.stylegan1 import repeat_pixels
 from runtime.mixing import identity_mask, parse_mask
 from runtime.spec import Architecture, GeneratorSpec, LabelInput
@@ -59,6 +63,7 @@ VARIANTS: dict[str, GeneratorSpec] = {
     "StyleGAN3 with an active clamp": tiny_stylegan3_spec(conv_clamp=0.5),
     "StyleGAN3 of 24 px": tiny_stylegan3_spec(resolution=24),
     "grey StyleGAN3": tiny_stylegan3_spec(img_channels=1),
+    "StyleGAN3 with widths to align": tiny_stylegan3_spec(channels=(512, 30)),
 }
 
 
@@ -97,6 +102,59 @@ def test_synthesis_is_exact(variant: str) -> None:
     noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
     transform = _transforms(spec, 3)
     _assert_exact(_deployed(checkpoint).image(ws, noise, transform), network.synthesis(ws, noise, transform))
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_filtering_in_parts_is_exact(radial: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.networks.deploy.filtered.MAX_VALUES", 5000)
+    checkpoint = tiny_checkpoint(tiny_stylegan3_spec(radial, channels=(512, 45)))
+    deployed, spec = _deployed(checkpoint), checkpoint.spec
+    assert max(len(module.parts) for module in deployed.modules() if isinstance(module, FilteredActivation)) == 3
+    ws, transform = _random(2, spec.num_ws, spec.w_dim), _transforms(spec, 2)
+    reference = checkpoint.build(torch.float64).synthesis(ws, "none", transform)
+    _assert_exact(deployed.image(ws, (), transform), reference)
+
+
+@pytest.mark.parametrize(
+    ("channels", "pixels", "parts"),
+    [
+        (7, 1, [7]),
+        (512, 1 << 18, [512]),
+        (288, 1074**2, [96, 96, 96]),
+        (144, 1074**2, [80, 64]),
+        (20, 1 << 40, [16, 4]),
+    ],
+)
+def test_parts_are_aligned_and_few(channels: int, pixels: int, parts: list[int]) -> None:
+    assert split_channels(channels, pixels) == parts
+
+
+@pytest.mark.parametrize(
+    ("channels", "width"), [(3, 3), (12, 12), (13, 16), (17, 17), (181, 192), (287, 288), (512, 512)]
+)
+def test_widths_are_aligned_where_that_adds_little(channels: int, width: int) -> None:
+    assert aligned_width(channels) == width
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_the_reference_filters_as_over_inserted_zeros(radial: bool) -> None:
+    """StyleGAN3's up-sampling as a transposed convolution against its definition."""
+    checkpoint = tiny_checkpoint(tiny_stylegan3_spec(radial=radial))
+    network, transform = checkpoint.build(torch.float64), _transforms(checkpoint.spec, 2)
+    ws = _random(2, checkpoint.spec.num_ws, checkpoint.spec.w_dim)
+    image = network.synthesis(ws, "none", transform)
+    defined = with_zero_insertion(checkpoint.build(torch.float64)).synthesis(ws, "none", transform)
+    assert not torch.equal(image, defined)  # it is another way
+    _assert_exact(image, defined)
+
+
+@pytest.mark.parametrize("taps", [5, 6, 12])
+@pytest.mark.parametrize("up", [1, 2, 4])
+@pytest.mark.parametrize("padding", [(0, 0), (5, 7), (14, 9), (-3, -4), (2, -1)])
+def test_padded_upsampling(taps: int, up: int, padding: tuple[int, int]) -> None:
+    x, line = _random(2, 3, 20, 20), _random(taps)
+    spread = functional.pad(insert_zeros(x, up), padding * 2)
+    _assert_exact(upsample_padded(x, line, up, padding), filter_and_stride(spread, line, 1))
 
 
 @pytest.mark.parametrize("noise", ["const", "none"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.official_sizes import Network, official_spec
 from exporter import export
 from runtime import Bundle, Generator
 from runtime.errors import InputError
@@ -124,9 +125,20 @@ def test_a_million_images_fit_in_memory(generator: Generator) -> None:
     assert next(batches).shape == (4, 16, 16, 3)
 
 
-@pytest.mark.parametrize(("resolution", "batch"), [(64, 16), (256, 8), (512, 2), (1024, 1), (2048, 1)])
-def test_default_batch_bounds_memory(resolution: int, batch: int) -> None:
-    assert default_batch(resolution) == batch
+@pytest.mark.parametrize(
+    ("network", "resolution", "batch"),
+    [
+        (Network.STYLEGAN2, 64, 16),
+        (Network.STYLEGAN2, 256, 4),
+        (Network.STYLEGAN2, 512, 2),
+        (Network.STYLEGAN2, 1024, 1),
+        (Network.STYLEGAN1, 1024, 2),
+        (Network.STYLEGAN3_T, 64, 2),
+        (Network.STYLEGAN3_R, 512, 1),
+    ],
+)
+def test_default_batch_bounds_memory(network: Network, resolution: int, batch: int) -> None:
+    assert default_batch(official_spec(network, resolution)) == batch
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,11 @@ Weights = Mapping[str, np.ndarray]
 CONSTANT_DTYPE = np.float32
 """What constants are rounded to, once, after they were computed in float64."""
 
+CHANNEL_ALIGNMENT = 16
+"""Channels that the widest vector unit in use takes at once: ONNX Runtime's with AVX-512, and tensor cores'."""
+MAX_ADDED_CHANNELS = 0.25
+"""Share of channels that alignment may add: narrow layers lose more by them than they gain."""
+
 
 def constant(array: np.ndarray | float) -> Tensor:
     """A constant of the graph."""
@@ -71,6 +76,23 @@ class DeployMapping(nn.Module):
             return normalize_second_moment(torch.cat([z, torch.matmul(c, weight)], dim=1))
         embedded = normalize_second_moment(torch.addmm(self.get_buffer("embed_bias"), c, weight))
         return torch.cat([normalize_second_moment(z), embedded], dim=1)
+
+
+def aligned_width(channels: int) -> int:
+    """How many channels to compute where `channels` are wanted; those added are zeros."""
+    wide = aligned_up(channels)
+    return wide if wide <= channels * (1 + MAX_ADDED_CHANNELS) else channels
+
+
+def aligned_up(channels: int) -> int:
+    """The next multiple of what vector units like."""
+    return -(-channels // CHANNEL_ALIGNMENT) * CHANNEL_ALIGNMENT
+
+
+def pad_channels(array: np.ndarray, *widths: int) -> np.ndarray:
+    """Zeros added at the end of the first axes, up to `widths`."""
+    added = [(0, width - size) for width, size in zip(widths, array.shape)]
+    return np.pad(array, added + [(0, 0)] * (array.ndim - len(widths)))
 
 
 class StyleMixer(nn.Module):
