@@ -84,7 +84,7 @@ def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Gra
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
     model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
-    allowed = MAX_NODES_PER_LAYER * max(len(spec.layers), FEWEST_LAYERS)
+    allowed = MAX_NODES_PER_LAYER * max(len(spec.layers), FEWEST_LAYERS) + module.more_nodes
     if len(model.graph) > allowed:
         raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
     return Graph(GraphName.SYNTHESIS, model)

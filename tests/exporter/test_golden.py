@@ -27,7 +27,7 @@ def test_costly_networks_draw_fewer(network: Network, resolution: int, compared:
 
 def test_small_networks_draw_every_case_many_times() -> None:
     cases, kept = choose_cases(tiny_spec(), NoiseMode.EXPLICIT)
-    assert len(cases) == MAX_IMAGES and kept == len(CASES)
+    assert (len(cases), kept) == (MAX_IMAGES, len(CASES))
     assert cases[: len(CASES)] == list(CASES)
 
 

@@ -14,12 +14,18 @@ from benchmarks.zero_insertion import with_zero_insertion
 from exporter.checkpoints import Checkpoint
 from exporter.networks.deploy import DeployMapping, common, deploy_pipeline, deploy_synthesis
 from exporter.networks.deploy.common import aligned_width
-from exporter.networks.deploy.filtered import FilteredActivation, split_channels, symmetric_crop
+from exporter.networks.deploy.filtered import (
+    DirectActivation,
+    FilteredActivation,
+    PhasedActivation,
+    split_channels,
+    symmetric_crop,
+)
 from exporter.networks.deploy.stylegan1 import repeating_kernel
 from exporter.networks.fir import filter_and_stride, insert_zeros, upsample_padded
 from exporter.networks.stylegan1 import repeat_pixels
 from runtime.mixing import identity_mask, parse_mask
-from runtime.spec import Architecture, GeneratorSpec, LabelInput
+from runtime.spec import Architecture, FilteredLayer, GeneratorSpec, LabelInput
 from runtime.transforms import make_transform
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
@@ -109,10 +115,31 @@ def test_filtering_in_parts_is_exact(radial: bool, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("exporter.networks.deploy.filtered.MAX_VALUES", 5000)
     checkpoint = tiny_checkpoint(tiny_stylegan3_spec(radial, channels=(512, 45)))
     deployed, spec = _deployed(checkpoint), checkpoint.spec
-    assert max(len(module.parts) for module in deployed.modules() if isinstance(module, FilteredActivation)) == 3
+    assert max(len(module.parts) for module in deployed.modules() if isinstance(module, FilteredActivation)) > 2
     ws, transform = _random(2, spec.num_ws, spec.w_dim), _transforms(spec, 2)
     reference = checkpoint.build(torch.float64).synthesis(ws, "none", transform)
     _assert_exact(deployed.image(ws, (), transform), reference)
+
+
+@pytest.mark.parametrize("radial", [False, True])
+@pytest.mark.parametrize(
+    ("factor", "taps", "padding"), [(2, (12, 12), (9, 8)), (2, (8, 6), (-3, 4)), (3, (7, 5), (1, 4))]
+)
+def test_phases_are_the_whole(radial: bool, factor: int, taps: tuple[int, int], padding: tuple[int, int]) -> None:
+    """Each form of the filtered activation against its definition, for factors and borders that no network has too."""
+    up, down = _random(taps[0]), (_random(taps[1], taps[1]) if radial else _random(taps[1]))
+    side = 20
+    inner = side * factor + sum(padding) - (taps[0] - 1)
+    layer = FilteredLayer(
+        "L0_20_5", 5, 5, side, (inner - taps[1]) // factor + 1, factor, factor, *taps, radial, padding
+    )
+    x = _random(2, 5, side, side)
+    spread = functional.pad(insert_zeros(x, factor), padding * 2)
+    between = functional.leaky_relu(filter_and_stride(spread, up * factor, 1), 0.2).clamp(-2, 2)
+    expected = filter_and_stride(between, down, factor)
+    weights = {"synthesis.L0_20_5.up_filter": up.numpy(), "synthesis.L0_20_5.down_filter": down.numpy()}
+    for form in (PhasedActivation, DirectActivation):
+        _assert_exact(form(layer, inner, 2.0, weights)(x), expected)
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,11 @@ class DeploySynthesis(nn.Module):
         self.mask = mask
         self.noise = noise
 
+    @property
+    def more_nodes(self) -> int:
+        """Nodes that the graph may have beyond what layers usually take."""
+        return 0
+
     @abstractmethod
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""

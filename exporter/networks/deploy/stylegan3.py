@@ -34,7 +34,7 @@ from exporter.networks.deploy.common import (
     pad_channels,
     split_layers,
 )
-from exporter.networks.deploy.filtered import FilteredActivation
+from exporter.networks.deploy.filtered import FilteredActivation, filtered_activation
 from exporter.networks.mapping import EPSILON
 from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
@@ -138,12 +138,17 @@ class DeployStyleGAN3(DeploySynthesis):
         else:
             gain, weight = ACTIVATION_GAIN, self._normalized(layer)
             inner = layer.inner_size(self.network.kernel_of(layer))
-            filtered = FilteredActivation(layer, inner, self.network.conv_clamp, self.weights)
+            filtered = filtered_activation(layer, inner, self.network.conv_clamp, self.weights)
             self.add_module(f"{layer.name}_filtered", filtered)
         inputs = aligned_width(layer.in_channels)
         outputs = len(bias) if layer is self.network.filtered[-1] else aligned_width(len(bias))
         self.register_buffer(f"{layer.name}_weight", constant(pad_channels(weight, outputs, inputs)))
         self.register_buffer(f"{layer.name}_bias", constant(pad_channels(bias * gain, outputs)))
+
+    @property
+    def more_nodes(self) -> int:
+        """Filters in phases and in parts."""
+        return sum(module.most_nodes for module in self.modules() if isinstance(module, FilteredActivation))
 
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
