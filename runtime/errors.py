@@ -55,6 +55,14 @@ class BackendUnavailableError(StyleganEdgeError):
     """The library or device that executes a graph is not there."""
 
 
+class EngineMismatchError(StyleganEdgeError):
+    """No engine of a bundle fits the graph, the device and TensorRT. The message holds the command that builds one."""
+
+
+class EngineBuildError(StyleganEdgeError):
+    """TensorRT can't build a graph: it refuses a node or an option, or runs out of memory. Nothing was written."""
+
+
 class MissingDependencyError(StyleganEdgeError):
     """A command needs a package that is not installed; the message names the extra that brings it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from runtime.errors import BundleError, IntegrityError, quoted
 from runtime.parity import Figures
-from runtime.records import from_plain, to_plain
+from runtime.records import digest_of, from_plain, to_plain
 from runtime.spec import GeneratorSpec
 
 FORMAT_VERSION = 2
@@ -113,7 +112,7 @@ class Manifest:
     def to_text(self) -> str:
         """The document as JSON text, with the digest of its own content."""
         content = to_plain(self)
-        return json.dumps({**content, "digest": _digest(content)}, indent=1, sort_keys=True) + "\n"
+        return json.dumps({**content, "digest": digest_of(content)}, indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_text(cls, text: str, where: str) -> Manifest:
@@ -135,10 +134,6 @@ class Manifest:
                 f"{'upgrade stylegan-edge' if version > FORMAT_VERSION else 'export the bundle again'}"
             )
         digest = content.pop("digest", None)
-        if digest != _digest(content):
+        if digest != digest_of(content):
             raise IntegrityError(f"{where}: its content is not what its digest says; copy or export the bundle again")
         return from_plain(cls, content, where)
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

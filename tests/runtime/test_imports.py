@@ -14,6 +14,7 @@ from runtime import Bundle
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = {"runtime": {"exporter", "engines", "stylegan_edge", "torch", "onnx", "onnxscript", "onnx_ir"}}
 FORBIDDEN["exporter"] = {"engines", "stylegan_edge"}
+FORBIDDEN["engines"] = {"exporter", "stylegan_edge", "torch", "onnx", "onnxscript", "onnx_ir"}
 
 
 def _imported(path: Path) -> set[str]:
