@@ -22,6 +22,7 @@ TRACEBACK_VARIABLE = "STYLEGAN_EDGE_TRACEBACK"
 """Set it to see where an error comes from."""
 
 COMMANDS = {
+    "build": "Build a bundle's TensorRT engines for this machine's GPU.",
     "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
     "demo": "Export the bundled checkpoint, verify it, and draw a grid.",
     "export": "Turn a checkpoint into a bundle of verified ONNX graphs.",

@@ -1,0 +1,308 @@
+"""A graph to a plan: one way through every TensorRT from 8.6 to 11 and TensorRT-RTX.
+
+Names that not every version has stand in `versions.Feature`, and are used after `Library.has` said that they are there.
+Every variable that holds a TensorRT object is annotated with its class, by which a test looks up all that is used.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engines.options import BuildOptions, input_shapes
+from engines.progress import BuildCancelledError, ProgressReport, Report, make_monitor
+from engines.versions import Feature, Library
+from runtime.engine_record import MAX_WARNINGS, Hardware
+from runtime.errors import EngineBuildError, StyleganEdgeError
+from runtime.manifest import TensorInfo
+
+if TYPE_CHECKING:
+    import tensorrt
+
+MAX_WARNING = 300
+"""Characters of a warning that are kept: the shapes of every layer may follow."""
+NOT_SELF_CONSISTENT = "not self-consistent"
+"""TensorRT only warns of a graph that holds the batch it was traced with; its plan would fail for every other."""
+DTYPES = ("float32", "float16", "uint8", "bool", "int32", "int64")
+"""Types that a graph's inputs and outputs may have. TensorRT narrows float64 without a word."""
+POLL = 0.1
+"""Seconds between looks at whether the user interrupted."""
+STARTING = 1.0
+"""Seconds that a thread may take to begin."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A graph to build: its file, its interface as the manifest gives it, and its precision."""
+
+    name: str
+    path: Path
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    precision: str
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """What TensorRT made of a graph, what it warned of, and what it measured meanwhile."""
+
+    plan: bytes
+    warnings: tuple[str, ...]
+    timing_cache: bytes | None
+
+
+@dataclass
+class Messages:
+    """What TensorRT said while it built one graph."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Forget: another graph begins."""
+        self.errors.clear()
+        self.warnings.clear()
+
+
+class PlanBuilder:
+    """TensorRT's builder, for several graphs one after the other."""
+
+    def __init__(self, library: Library, options: BuildOptions) -> None:
+        """Check the options against what this TensorRT has. Raises InputError for one that it lacks."""
+        options.check(library)
+        self._library = library
+        self._options = options
+        self._messages = Messages()
+        self._log = _make_log(library, self._messages)
+
+    def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
+        """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses.
+
+        The build runs in a thread, so that an interrupt reaches this one at once and is passed on to TensorRT: where
+        it reports progress it stops within a step, else when this plan is done.
+        """
+        _check_dtypes(source)
+        self._messages.clear()
+        progress = ProgressReport(report)
+        return _in_thread(lambda: self._build(source, progress), progress)
+
+    def _build(self, source: Source, progress: ProgressReport) -> BuiltPlan:
+        trt = self._library.module
+        builder: tensorrt.Builder = trt.Builder(self._log)
+        network: tensorrt.INetworkDefinition = builder.create_network(_network_flags(self._library))
+        parser: tensorrt.OnnxParser = trt.OnnxParser(network, self._log)
+        if not parser.parse(source.path.read_bytes()):
+            raise EngineBuildError(f"{source.path}: {self._library.name} can't read it: {self._refusal(parser)}")
+        config: tensorrt.IBuilderConfig = builder.create_builder_config()
+        if source.precision == "fp16" and not self._library.has(Feature.STRONG_TYPING):
+            allow_float16(self._library, network, config)
+        self._configure(config)
+        self._add_profiles(builder, config, source.inputs)
+        cache = self._use_timing_cache(config)
+        monitor = make_monitor(self._library, progress)
+        if monitor is not None:
+            config.progress_monitor = monitor
+        plan: tensorrt.IHostMemory | None = builder.build_serialized_network(network, config)
+        if progress.cancelled:
+            raise BuildCancelledError
+        self._check_plan(source, plan)
+        return BuiltPlan(bytes(memoryview(plan)), self._kept_warnings(), cache())  # type: ignore[arg-type]
+
+    def _configure(self, config: tensorrt.IBuilderConfig) -> None:
+        """Flags and limits. float32 means float32: TF32, on by default in TensorRT, is off unless asked for."""
+        trt, flags = self._library.module, self._options.flags
+        if flags.tf32:
+            config.set_flag(trt.BuilderFlag.TF32)
+        else:
+            config.clear_flag(trt.BuilderFlag.TF32)
+        if flags.workspace is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, flags.workspace << 20)
+        if flags.optimization_level is not None:
+            config.builder_optimization_level = flags.optimization_level
+        if flags.refittable:
+            config.set_flag(trt.BuilderFlag.REFIT)
+        if flags.version_compatible:
+            config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        if flags.strip_weights:
+            config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+            if not flags.refittable:
+                config.set_flag(trt.BuilderFlag.REFIT_IDENTICAL)
+        if flags.hardware is Hardware.AMPERE_PLUS:
+            config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+        if flags.hardware is Hardware.SAME_CAPABILITY:
+            config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY
+
+    def _add_profiles(
+        self, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, inputs: Sequence[TensorInfo]
+    ) -> None:
+        for profile in self._options.profiles:
+            ranges: tensorrt.IOptimizationProfile = builder.create_optimization_profile()
+            for name, (least, typical, most) in input_shapes(inputs, profile).items():
+                ranges.set_shape(name, least, typical, most)
+            if config.add_optimization_profile(ranges) < 0:
+                raise EngineBuildError(
+                    f"{self._library.name} refuses the batch profile {profile}: {self._last_error()}"
+                )
+
+    def _use_timing_cache(self, config: tensorrt.IBuilderConfig) -> Callable[[], bytes | None]:
+        """Hand a timing cache over; returns what gives its bytes after the build."""
+        given = self._options.timing_cache
+        if given is None:
+            return lambda: None
+        cache: tensorrt.ITimingCache | None = config.create_timing_cache(given)
+        if cache is None or not config.set_timing_cache(cache, False):
+            raise EngineBuildError(
+                f"the timing cache is none, or of another GPU or TensorRT than {self._library.name}; "
+                "give another --timing-cache FILE"
+            )
+
+        def filled() -> bytes:
+            after: tensorrt.ITimingCache = config.get_timing_cache()
+            data: tensorrt.IHostMemory = after.serialize()
+            return bytes(memoryview(data))
+
+        return filled
+
+    def _check_plan(self, source: Source, plan: Any) -> None:
+        if plan is None:
+            raise EngineBuildError(f"{source.path}: {self._library.name} can't build it: {self._last_error()}")
+        fixed = next((text for text in self._messages.warnings if NOT_SELF_CONSISTENT in text), None)
+        if fixed is not None:
+            raise EngineBuildError(
+                f"{source.path}: its batch is not free ({_short(fixed)}); give one batch, as in --batch 1, "
+                "or export the bundle again"
+            )
+
+    def _refusal(self, parser: tensorrt.OnnxParser) -> str:
+        """The parser's first error, with the node where this TensorRT names it."""
+        if not parser.num_errors:
+            return self._last_error()
+        error: tensorrt.ParserError = parser.get_error(0)
+        what = _short(error.desc())
+        if self._library.has(Feature.PARSER_NODES):
+            return f"node {error.node_name()!r}, operator {error.node_operator()}: {what}"
+        return f"node number {error.node()}: {what}"
+
+    def _last_error(self) -> str:
+        return _short(self._messages.errors[-1]) if self._messages.errors else "it gave no reason"
+
+    def _kept_warnings(self) -> tuple[str, ...]:
+        return tuple(_short(text) for text in dict.fromkeys(self._messages.warnings))[:MAX_WARNINGS]
+
+
+def _check_dtypes(source: Source) -> None:
+    for item in (*source.inputs, *source.outputs):
+        if item.dtype not in DTYPES:
+            raise EngineBuildError(
+                f"{source.path}: {item.name} is {item.dtype}, which TensorRT would narrow; expected {', '.join(DTYPES)}"
+            )
+
+
+def _network_flags(library: Library) -> int:
+    """Explicit batch where that must be said; strong typing, by which precision comes from the graph, if it exists."""
+    trt, flags = library.module, 0
+    if library.has(Feature.EXPLICIT_BATCH):
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    if library.has(Feature.STRONG_TYPING):
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    return flags
+
+
+def allow_float16(library: Library, network: tensorrt.INetworkDefinition, config: tensorrt.IBuilderConfig) -> None:
+    """Without strong typing, float16 is allowed or not for all layers at once: keep those that give float32 in it."""
+    trt = library.module
+    config.set_flag(trt.BuilderFlag.FP16)
+    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    for index in range(network.num_layers):
+        layer: tensorrt.ILayer = network.get_layer(index)
+        outputs: list[tensorrt.ITensor] = [layer.get_output(number) for number in range(layer.num_outputs)]
+        if not outputs or any(not _is_float32(trt, output) for output in outputs):
+            continue
+        layer.precision = trt.DataType.FLOAT
+        for number in range(len(outputs)):
+            layer.set_output_type(number, trt.DataType.FLOAT)
+
+
+def _is_float32(trt: Any, tensor: tensorrt.ITensor) -> bool:
+    return bool(tensor.dtype == trt.DataType.FLOAT)
+
+
+def _make_log(library: Library, messages: Messages) -> Any:
+    """A logger that keeps errors and warnings. TensorRT takes the first of a process and no other."""
+    trt = library.module
+
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+        """What TensorRT calls."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            """Keep what matters."""
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                messages.errors.append(message)
+            elif severity == trt.ILogger.WARNING:
+                messages.warnings.append(message)
+
+    return Log()
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_WARNING else line[: MAX_WARNING - 3] + "..."
+
+
+def _in_thread(work: Callable[[], BuiltPlan], progress: ProgressReport) -> BuiltPlan:
+    """Run in a thread and wait for it; an interrupt here cancels the work, waits for its end and goes on.
+
+    Waits by events: a `Thread.join` that is interrupted takes the thread for ended (CPython before 3.13).
+    """
+    results: list[BuiltPlan] = []
+    errors: list[BaseException] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def run() -> None:
+        begun.set()
+        try:
+            if not progress.cancelled:
+                results.append(work())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    try:
+        threading.Thread(target=run, name="tensorrt-build").start()
+        while not ended.wait(POLL):
+            pass
+    except BaseException:
+        progress.cancel()
+        _wait_for_end(begun, ended)
+        raise
+    if errors:
+        raise _told(errors[0])
+    return results[0]
+
+
+def _wait_for_end(begun: threading.Event, ended: threading.Event) -> None:
+    """Whatever else arrives: a process that ends while TensorRT still runs in it crashes.
+
+    An interrupt may come while the thread starts, so it is given a moment; later, it sees that it is cancelled.
+    """
+    while True:
+        try:
+            if begun.wait(STARTING):
+                ended.wait()
+        except BaseException:  # noqa: S112 - a further interrupt changes nothing
+            continue
+        return
+
+
+def _told(error: BaseException) -> BaseException:
+    """TensorRT's own exceptions as one of ours."""
+    if isinstance(error, (StyleganEdgeError, BuildCancelledError, MemoryError, OSError)):
+        return error
+    return EngineBuildError(f"TensorRT failed while it built ({type(error).__name__}: {_short(str(error))})")

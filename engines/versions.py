@@ -1,0 +1,140 @@
+"""Which TensorRT has what: the versions that are supported, and the names that not all of them have."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from runtime.engine_record import Flavour, version_numbers
+from runtime.errors import BackendUnavailableError, InputError, MissingDependencyError
+
+OLDEST, NEWEST = (8, 6), (11,)
+"""TensorRT proper: JetPack 6.0's, and the newest major version that the code was looked up in."""
+MODULES = {Flavour.TENSORRT: ("tensorrt", "tensorrt_bindings"), Flavour.RTX: ("tensorrt_rtx",)}
+"""Where the bindings are imported from; wheels built for another platform have the second name alone."""
+INSTALL = {
+    Flavour.TENSORRT: "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack: make the virtual "
+    "environment with --system-site-packages)",
+    Flavour.RTX: "install the tensorrt_rtx wheel of NVIDIA's TensorRT-RTX download",
+}
+
+
+@dataclass(frozen=True)
+class Traits:
+    """A feature that some versions lack: what users call it, the names it needs, and in which versions they are.
+
+    `until` is the first version without it. `in_rtx` says whether TensorRT-RTX honours it, which has names that it
+    only warns of.
+    """
+
+    label: str
+    names: tuple[str, ...]
+    since: tuple[int, ...] = OLDEST
+    until: tuple[int, ...] | None = None
+    in_rtx: bool = True
+
+
+class Feature(Enum):
+    """Every feature that is used where it exists. The rest of the code uses names that all versions have."""
+
+    EXPLICIT_BATCH = Traits("explicit batch", ("NetworkDefinitionCreationFlag.EXPLICIT_BATCH",), until=(11,))
+    STRONG_TYPING = Traits("strong typing", ("NetworkDefinitionCreationFlag.STRONGLY_TYPED",), since=(9,))
+    FLOAT16_FLAG = Traits(
+        "float16 in weakly typed networks",
+        (
+            "BuilderFlag.FP16",
+            "BuilderFlag.OBEY_PRECISION_CONSTRAINTS",
+            "ILayer.precision",
+            "ILayer.set_output_type",
+        ),
+        until=(11,),
+    )
+    PROGRESS = Traits("progress", ("IProgressMonitor", "IBuilderConfig.progress_monitor"), since=(9,))
+    PARSER_NODES = Traits("names of refused nodes", ("ParserError.node_name", "ParserError.node_operator"), since=(9,))
+    VERSION_COMPATIBLE = Traits("--version-compatible", ("BuilderFlag.VERSION_COMPATIBLE",), in_rtx=False)
+    AMPERE_PLUS = Traits(
+        "--hardware-compatible ampere+",
+        ("HardwareCompatibilityLevel.AMPERE_PLUS",),
+        in_rtx=False,
+    )
+    SAME_CAPABILITY = Traits(
+        "--hardware-compatible same-capability",
+        ("HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY",),
+        since=(10, 9),
+        in_rtx=False,
+    )
+    STRIP_WEIGHTS = Traits("--strip-weights", ("BuilderFlag.STRIP_PLAN", "BuilderFlag.REFIT_IDENTICAL"), since=(10,))
+
+
+@dataclass(frozen=True)
+class Library:
+    """TensorRT, imported."""
+
+    module: Any
+    flavour: Flavour
+    version: str
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return f"{'TensorRT-RTX' if self.flavour is Flavour.RTX else 'TensorRT'} {self.version}"
+
+    def has(self, feature: Feature) -> bool:
+        """Whether every name of a feature is there and honoured."""
+        if self.flavour is Flavour.RTX and not feature.value.in_rtx:
+            return False
+        return all(self._find(name) is not None for name in feature.value.names)
+
+    def require(self, feature: Feature) -> None:
+        """Raise InputError, naming the versions that have it, where a feature is missing."""
+        if not self.has(feature):
+            raise InputError(f"{self.name} has no {feature.value.label}, {available_in(feature.value)}; leave it out")
+
+    def _find(self, path: str) -> Any:
+        found = self.module
+        for part in path.split("."):
+            found = getattr(found, part, None)
+        return found
+
+
+def available_in(traits: Traits) -> str:
+    """In words: the versions that have a feature."""
+    rtx = "" if traits.in_rtx else ", TensorRT-RTX has not"
+    if traits.until is None:
+        return f"TensorRT {_dotted(traits.since)} and newer have it{rtx}"
+    return f"TensorRT before {_dotted(traits.until)} has it{rtx}"
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version if len(version) > 1 else (*version, 0)))
+
+
+def load_library(flavour: Flavour) -> Library:
+    """Import TensorRT.
+
+    Raises MissingDependencyError, naming what to install, where it is missing, and BackendUnavailableError where it is
+    broken or of a version that is not supported.
+    """
+    for name in MODULES[flavour]:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+        except (ImportError, OSError, RuntimeError) as error:
+            first = str(error).strip().split("\n")[0][:200]
+            raise BackendUnavailableError(
+                f"{name} is installed but can't be imported ({first}): {INSTALL[flavour]}"
+            ) from None
+        return _checked(Library(module, flavour, str(getattr(module, "__version__", "0"))))
+    raise MissingDependencyError(f"{flavour.value} is not installed, and this command needs it: {INSTALL[flavour]}")
+
+
+def _checked(library: Library) -> Library:
+    numbers = version_numbers(library.version)
+    if library.flavour is Flavour.TENSORRT and not (numbers[:2] >= OLDEST and numbers[:1] <= NEWEST):
+        raise BackendUnavailableError(
+            f"{library.name} is installed, expected {_dotted(OLDEST)} to {NEWEST[0]}: {INSTALL[library.flavour]}"
+        )
+    return library
