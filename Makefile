@@ -12,7 +12,7 @@ EXTRAS := cpu,export,video,dev
 demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a grid
 	$(BIN)/stylegan-edge demo
 
-test: $(VENV)/.installed $(VENV)/.tensorrt  ## run all tests
+test: $(VENV)/.installed $(VENV)/.tensorrt $(VENV)/.bindings  ## run all tests
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed  ## ruff and mypy
@@ -32,6 +32,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # Best effort: where these wheels can't be had (offline, another platform), the tests that need them are skipped.
 $(VENV)/.tensorrt: tests/engines/tensorrt_cpu/requirements.txt $(VENV)/.installed
 	-$(BIN)/python -m pip install --quiet --retries 1 --no-deps --requirement $< && touch $@
+
+# The same for TensorRT's bindings of every supported version, a folder each, in which names are looked up.
+$(VENV)/.bindings: tests/engines/tensorrt_api/versions.txt $(VENV)/.installed
+	-grep -v '^#' $< | while read -r version wheel; do \
+	  $(BIN)/python -m pip install --quiet --retries 1 --no-deps --upgrade --target $(VENV)/tensorrt/$$version $$wheel; \
+	done && touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

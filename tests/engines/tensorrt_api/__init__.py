@@ -1,0 +1,1 @@
+"""The names in TensorRT's Python bindings of every supported version, read without TensorRT. For tests only."""
