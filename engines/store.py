@@ -37,7 +37,7 @@ def build_engine(
     Raises InputError for a wrong option, EngineBuildError where TensorRT refuses a graph, OutputError where the engine
     exists already or can't be written. Then nothing is left behind, and an engine that `force` would replace stays.
     """
-    sources = _sources(bundle, precision, graphs)
+    sources = find_sources(bundle, precision, graphs)
     builder = PlanBuilder(library, options)
     digests = graph_digests(bundle, precision)
     plans = {source.name: PlanInfo("", 0, digests[source.name], ()) for source in sources}
@@ -57,8 +57,8 @@ def build_engine(
     return read_engine(target), cache
 
 
-def _sources(bundle: Bundle, precision: str, names: Sequence[str]) -> list[Source]:
-    """The graphs to build, of those that the bundle has in this precision."""
+def find_sources(bundle: Bundle, precision: str, names: Sequence[str]) -> list[Source]:
+    """The graphs to build (default: all of this precision). Raises InputError for one that the bundle lacks."""
     found = sorted(graph_digests(bundle, precision))
     if not found:
         raise InputError(f"{bundle.path}: has no graph in precision {precision[:20]!r}; export it again with that")

@@ -92,15 +92,15 @@ def command(
 ) -> None:
     """Build BUNDLE's graphs into TensorRT engines for this machine's GPU, inside the bundle."""
     from engines.options import DEFAULT_PROFILES, BuildOptions
-    from engines.store import build_engine
+    from engines.store import build_engine, find_sources
     from engines.versions import load_library
     from runtime import Bundle
     from runtime.device import read_device
     from runtime.engine_record import EngineFlags, Flavour, Hardware
-    from runtime.engines import graph_digests
     from stylegan_edge.display import progress
 
     opened = Bundle(bundle)
+    count = len(find_sources(opened, precision, graphs))
     options = BuildOptions(
         profiles=profiles or DEFAULT_PROFILES,
         flags=EngineFlags(hardware=Hardware(hardware), **flags),
@@ -109,7 +109,6 @@ def command(
     library = load_library(Flavour(backend))
     options.check(library)
     device = read_device()
-    count = len(graphs or graph_digests(opened, precision))
     with progress(f"Building {bundle}", count * PROGRESS_STEPS) as advance:
         engine, cache = build_engine(
             opened, library, device, options, precision, graphs, force, lambda _: _advancing(advance)

@@ -28,9 +28,7 @@ def library(version: str, flavour: Flavour = Flavour.TENSORRT, *names: str) -> L
     return Library(module, flavour, version)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a", "1,2", "0,1,1", "1,3,2", "2,1,3", "1,1,4097", "1,1,1,1", "1.5,2,3"]
-)
+@pytest.mark.parametrize("text", ["", "a", "1,2", "0,1,1", "1,3,2", "2,1,3", "1,1,4097", "1,1,1,1", "1.5,2,3"])
 def test_a_profile_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"^batch "):
         parse_profile(text)
