@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,7 @@ class PlanBuilder:
         options.check(library)
         self._library = library
         self._options = options
-        self._messages = Messages()
-        self._log = _make_log(library, self._messages)
+        self._log, self._messages = _make_log(library)
 
     def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
         """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses.
@@ -230,9 +230,10 @@ def _is_float32(trt: Any, tensor: tensorrt.ITensor) -> bool:
     return bool(tensor.dtype == trt.DataType.FLOAT)
 
 
-def _make_log(library: Library, messages: Messages) -> Any:
-    """A logger that keeps errors and warnings. TensorRT takes the first of a process and no other."""
-    trt = library.module
+@cache
+def _make_log(library: Library) -> tuple[Any, Messages]:
+    """A logger and what it keeps, made once: TensorRT takes the first of a process and no other, and holds on to it."""
+    trt, messages = library.module, Messages()
 
     class Log(trt.ILogger):  # type: ignore[misc, name-defined]
         """What TensorRT calls."""
@@ -247,7 +248,7 @@ def _make_log(library: Library, messages: Messages) -> Any:
             elif severity == trt.ILogger.WARNING:
                 messages.warnings.append(message)
 
-    return Log()
+    return Log(), messages
 
 
 def _short(text: str) -> str:

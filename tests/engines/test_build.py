@@ -199,6 +199,35 @@ def test_a_timing_cache_of_no_sane_size_is_refused(bundle: Bundle, tensorrt_libr
     assert "over the limit of 268,435,456 for a timing cache" in message
 
 
+TWICE = """
+import sys
+from pathlib import Path
+import tensorrt_bindings
+from engines.builder import PlanBuilder, Source
+from engines.options import BuildOptions, parse_profile
+from engines.versions import load_library
+from runtime.engine_record import Flavour
+from runtime.errors import EngineBuildError
+from runtime.manifest import TensorInfo
+sys.modules["tensorrt"] = tensorrt_bindings
+source = Source("fixed", Path(sys.argv[1]), (TensorInfo("x", "float32", ("batch", 3, 8)),), (), "fp32")
+for _ in range(2):
+    try:
+        PlanBuilder(load_library(Flavour.TENSORRT), BuildOptions((parse_profile("1,2,4"),))).build(source)
+    except EngineBuildError as error:
+        print(error)
+"""
+
+
+def test_a_second_build_of_a_process_hears_tensorrt_too(tensorrt_libraries: Path, tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(FIXED_BATCH), tmp_path / "fixed.onnx")
+    command = [session_command([])[0], "-c", TWICE, str(tmp_path / "fixed.onnx")]
+    environment = session_environment(tensorrt_libraries)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [("its batch is not free" in line) for line in done.stdout.splitlines()] == [True, True]
+
+
 @pytest.fixture(scope="module")
 def deep_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A network that takes TensorRT long enough to be stopped in the middle."""
