@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS := cpu,export,video,dev
+# Whole files at a time, since files share what they exported; each process may take 2 GB.
+TEST_PROCESSES ?= 2
 
 .PHONY: demo test lint parity clean
 
@@ -13,7 +15,7 @@ demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a gr
 	$(BIN)/stylegan-edge demo
 
 test: $(VENV)/.installed $(VENV)/.tensorrt $(VENV)/.bindings  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/.installed  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "Build a bundle's TensorRT engines for this machine's GPU.",
     "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
     "demo": "Export the bundled checkpoint, verify it, and draw a grid.",
+    "doctor": "Show what this machine has of what the commands need, and what to install.",
     "export": "Turn a checkpoint into a bundle of verified ONNX graphs.",
     "generate": "Draw images from seeds.",
     "inspect": "Show what a checkpoint or a bundle holds.",

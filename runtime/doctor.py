@@ -1,0 +1,86 @@
+"""What this machine has of what the commands need: package versions, execution providers, the GPU, and what to install.
+
+Only ONNX Runtime is imported, because nothing else can say which providers it has. No package is needed to look.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from runtime.backends.onnxruntime import import_onnxruntime
+from runtime.device import machine, read_device
+from runtime.errors import BackendUnavailableError
+
+MISSING = "missing"
+"""What is shown of what was not found."""
+
+_PACKAGES = (
+    ("numpy", "everything", "pip install stylegan-edge"),
+    ("torch", "export, verify --reference", "pip install 'stylegan-edge[export]'"),
+    ("onnx", "export", "pip install 'stylegan-edge[export]'"),
+    ("onnxscript", "export", "pip install 'stylegan-edge[export]'"),
+    ("safetensors", "export, convert", "pip install 'stylegan-edge[export]'"),
+    ("imageio", "interpolate", "pip install 'stylegan-edge[video]'"),
+    ("tensorrt", "build", "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack)"),
+    ("tensorrt-rtx", "build --backend tensorrt-rtx", "NVIDIA's TensorRT-RTX download"),
+)
+"""Distribution, the commands that need it, and what brings it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `found` is its version or what it says, None where it is missing; then `advice` helps."""
+
+    what: str
+    found: str | None
+    needed_for: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything. Never raises: what can't be had is a finding."""
+    return [
+        Finding("Python", platform.python_version(), "everything"),
+        Finding("machine", machine(), "everything"),
+        Finding("stylegan-edge", _version("stylegan-edge"), "everything"),
+        _onnxruntime(),
+        _gpu(),
+        *(Finding(name, _version(name), use, advice) for name, use, advice in _PACKAGES),
+    ]
+
+
+def can_draw(findings: list[Finding]) -> bool:
+    """Whether some backend can execute a bundle's graphs here."""
+    return any(item.what == "onnxruntime" and item.found is not None for item in findings)
+
+
+def _onnxruntime() -> Finding:
+    use = "generate, mix, interpolate, verify"
+    try:
+        module = import_onnxruntime()
+    except BackendUnavailableError as error:
+        return Finding("onnxruntime", None, use, str(error))
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in module.get_available_providers())
+    return Finding("onnxruntime", f"{module.__version__} ({providers})", use)
+
+
+def _gpu() -> Finding:
+    use = "build, --backend onnxruntime on CUDA"
+    try:
+        device = read_device()
+    except BackendUnavailableError as error:
+        return Finding("GPU", None, use, str(error))
+    text = (
+        f"{device.name}, compute capability {device.compute_capability}, {device.sm_count} multiprocessors, "
+        f"{device.memory >> 20:,} MiB, driver for CUDA {device.driver}"
+    )
+    return Finding("GPU", text, use)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
