@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engines.versions import Feature, Library
 from runtime.engine_record import EngineFlags, Hardware, Profile
-from runtime.errors import InputError
+from runtime.errors import BundleError, InputError
 from runtime.manifest import TensorInfo
 
 DEFAULT_PROFILES = (Profile(1, 1, 8),)
@@ -70,7 +70,7 @@ def parse_profile(text: str) -> Profile:
         raise InputError(f"batch {text[:40]!r} is not MIN,OPT,MAX like 1,1,8") from None
     try:
         return Profile(least, typical, most)
-    except Exception as error:
+    except BundleError as error:
         raise InputError(f"batch {text[:40]!r}: {error}") from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from runtime.device import Device
 from runtime.engine_record import ENGINE_FORMAT, ENGINE_RECORD, EngineRecord, PlanInfo
 from runtime.engines import ENGINES, Engine, graph_digests, plan_path, read_engine
 from runtime.errors import InputError, OutputError
-from runtime.output import explain_os_errors, staging_folder
+from runtime.output import move_into_place, staging_folder
 
 Reporter = Callable[[str], Report | None]
 """Given the name of a graph whose build begins, returns what takes its progress."""
@@ -53,7 +52,7 @@ def build_engine(
             plans[source.name] = _write_plan(folder, source, built, digests[source.name])
             cache = built.timing_cache
         (folder / ENGINE_RECORD).write_text(record.to_text(), encoding="utf-8")
-        _move_into_place(folder, target)
+        move_into_place(folder, target)
     return read_engine(target), cache
 
 
@@ -80,18 +79,3 @@ def _check_target(target: Path, force: bool) -> None:
 def _write_plan(folder: Path, source: Source, built: BuiltPlan, graph_sha256: str) -> PlanInfo:
     plan_path(folder, source.name).write_bytes(built.plan)
     return PlanInfo(hashlib.sha256(built.plan).hexdigest(), len(built.plan), graph_sha256, built.warnings)
-
-
-def _move_into_place(folder: Path, target: Path) -> None:
-    """Rename the finished engine; one that it replaces is moved aside first and only then removed."""
-    with explain_os_errors(target):
-        if not target.exists():
-            os.rename(folder, target)
-            return
-        with staging_folder(target) as aside:
-            os.rename(target, aside / "replaced")
-            try:
-                os.rename(folder, target)
-            except OSError:
-                os.rename(aside / "replaced", target)
-                raise

@@ -9,16 +9,12 @@ from typing import Any
 
 from runtime.engine_record import Flavour, version_numbers
 from runtime.errors import BackendUnavailableError, InputError, MissingDependencyError
+from runtime.extras import how_to_install
 
 OLDEST, NEWEST = (8, 6), (11,)
 """TensorRT proper: JetPack 6.0's, and the newest major version that the code was looked up in."""
 MODULES = {Flavour.TENSORRT: ("tensorrt", "tensorrt_bindings"), Flavour.RTX: ("tensorrt_rtx",)}
 """Where the bindings are imported from; wheels built for another platform have the second name alone."""
-INSTALL = {
-    Flavour.TENSORRT: "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack: make the virtual "
-    "environment with --system-site-packages)",
-    Flavour.RTX: "install the tensorrt_rtx wheel of NVIDIA's TensorRT-RTX download",
-}
 
 
 @dataclass(frozen=True)
@@ -125,16 +121,19 @@ def load_library(flavour: Flavour) -> Library:
         except (ImportError, OSError, RuntimeError) as error:
             first = str(error).strip().split("\n")[0][:200]
             raise BackendUnavailableError(
-                f"{name} is installed but can't be imported ({first}): {INSTALL[flavour]}"
+                f"{name} is installed but can't be imported ({first}): {how_to_install(flavour.value)}"
             ) from None
         return _checked(Library(module, flavour, str(getattr(module, "__version__", "0"))))
-    raise MissingDependencyError(f"{flavour.value} is not installed, and this command needs it: {INSTALL[flavour]}")
+    raise MissingDependencyError(
+        f"{flavour.value} is not installed, and this command needs it: {how_to_install(flavour.value)}"
+    )
 
 
 def _checked(library: Library) -> Library:
     numbers = version_numbers(library.version)
     if library.flavour is Flavour.TENSORRT and not (numbers[:2] >= OLDEST and numbers[:1] <= NEWEST):
         raise BackendUnavailableError(
-            f"{library.name} is installed, expected {_dotted(OLDEST)} to {NEWEST[0]}: {INSTALL[library.flavour]}"
+            f"{library.name} is installed, expected {_dotted(OLDEST)} to {NEWEST[0]}: "
+            f"{how_to_install(library.flavour.value)}"
         )
     return library

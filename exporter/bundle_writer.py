@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +34,7 @@ from runtime.manifest import (
 )
 from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
 from runtime.noise import NO_NOISE
-from runtime.output import explain_os_errors, staging_folder
+from runtime.output import move_into_place, staging_folder
 from runtime.parity import Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
 from runtime.verify import golden_inputs, in_batches, pipeline_inputs
@@ -94,7 +93,7 @@ def export(
         figures = _measure(Bundle(folder), reference)
         _require_parity(figures)
         _write_manifest(folder, dataclasses.replace(manifest, parity=tuple(figures)))
-        _move_into_place(folder, path)
+        move_into_place(folder, path)
     return Bundle(path)
 
 
@@ -219,18 +218,3 @@ def _require_parity(figures: Sequence[Figures]) -> None:
                 f"the {item.graph} graph does not draw the reference's images ({'; '.join(item.failures())}); "
                 "the bundle was not written"
             )
-
-
-def _move_into_place(folder: Path, path: Path) -> None:
-    """Rename the finished bundle; one that it replaces is moved aside first and only then removed."""
-    with explain_os_errors(path):
-        if not path.exists():
-            os.rename(folder, path)
-            return
-        with staging_folder(path) as aside:
-            os.rename(path, aside / "replaced")
-            try:
-                os.rename(folder, path)
-            except OSError:
-                os.rename(aside / "replaced", path)
-                raise

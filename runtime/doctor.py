@@ -12,21 +12,21 @@ from importlib.metadata import PackageNotFoundError, version
 from runtime.backends.onnxruntime import import_onnxruntime
 from runtime.device import machine, read_device
 from runtime.errors import BackendUnavailableError
+from runtime.extras import how_to_install
 
 MISSING = "missing"
 """What is shown of what was not found."""
 
-_PACKAGES = (
-    ("numpy", "everything", "pip install stylegan-edge"),
-    ("torch", "export, verify --reference", "pip install 'stylegan-edge[export]'"),
-    ("onnx", "export", "pip install 'stylegan-edge[export]'"),
-    ("onnxscript", "export", "pip install 'stylegan-edge[export]'"),
-    ("safetensors", "export, convert", "pip install 'stylegan-edge[export]'"),
-    ("imageio", "interpolate", "pip install 'stylegan-edge[video]'"),
-    ("tensorrt", "build", "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack)"),
-    ("tensorrt-rtx", "build --backend tensorrt-rtx", "NVIDIA's TensorRT-RTX download"),
-)
-"""Distribution, the commands that need it, and what brings it."""
+_NEEDED_FOR = {
+    "torch": "export, verify --reference",
+    "onnx": "export",
+    "onnxscript": "export",
+    "safetensors": "export, convert",
+    "imageio": "interpolate",
+    "tensorrt": "build",
+    "tensorrt-rtx": "build --backend tensorrt-rtx",
+}
+"""Optional distributions, and the commands that need them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def examine() -> list[Finding]:
         Finding("stylegan-edge", _version("stylegan-edge"), "everything"),
         _onnxruntime(),
         _gpu(),
-        *(Finding(name, _version(name), use, advice) for name, use, advice in _PACKAGES),
+        Finding("numpy", _version("numpy"), "everything"),
+        *(Finding(name, _version(name), use, how_to_install(name)) for name, use in _NEEDED_FOR.items()),
     ]
 
 

@@ -16,6 +16,17 @@ _EXTRAS = {
     "torch": "export",
 }
 """Which extra brings which package."""
+_INSTALL = {
+    "tensorrt": "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack: make the virtual "
+    "environment with --system-site-packages)",
+    "tensorrt-rtx": "install the tensorrt_rtx wheel of NVIDIA's TensorRT-RTX download",
+}
+"""What to do for a package that an extra does not bring everywhere."""
+
+
+def how_to_install(package: str) -> str:
+    """What brings an optional package."""
+    return _INSTALL.get(package) or f"pip install 'stylegan-edge[{_EXTRAS[package]}]'"
 
 
 def require(module: str) -> ModuleType:
@@ -26,7 +37,6 @@ def require(module: str) -> ModuleType:
         package = module.split(".")[0]
         if (error.name or "").split(".")[0] != package:
             raise
-        extra = _EXTRAS[package]
         raise MissingDependencyError(
-            f"{package} is not installed, and this command needs it: pip install 'stylegan-edge[{extra}]'"
+            f"{package} is not installed, and this command needs it: {how_to_install(package)}"
         ) from None

@@ -30,6 +30,24 @@ def staging_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def move_into_place(folder: Path, target: Path) -> None:
+    """Rename a finished folder; one that it replaces is moved aside first and only then removed.
+
+    Raises OutputError where that can't be done; then what was there is there still.
+    """
+    with explain_os_errors(target):
+        if not target.exists():
+            os.rename(folder, target)
+            return
+        with staging_folder(target) as aside:
+            os.rename(target, aside / "replaced")
+            try:
+                os.rename(folder, target)
+            except OSError:
+                os.rename(aside / "replaced", target)
+                raise
+
+
 @contextmanager
 def _made_parents(parent: Path) -> Iterator[None]:
     missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]

@@ -43,7 +43,7 @@ def upsample_padded(x: Tensor, taps: Tensor, up: int, padding: Sequence[int]) ->
     """Zero insertion, `padding` before and after (negative: cropping), and `taps` [T] without gain, along both axes.
 
     [N, C, H, W] -> [N, C, up * H + before + after - T + 1, ...]. Written as a transposed convolution, which adds up the
-    same products in the same order but for those with an inserted zero, and needs no array that is mostly zeros.
+    same products but for those with an inserted zero, and needs no array that is mostly zeros.
     """
     channels, count = x.shape[1], len(taps)
     line = taps.to(x).expand(channels, 1, count)

@@ -15,13 +15,14 @@ from exporter import export
 from exporter.checkpoints import Checkpoint
 from exporter.graphs import build_synthesis
 from runtime import Bundle
+from runtime.engine_record import Profile
 from runtime.manifest import NoiseMode, TensorInfo
 from runtime.mixing import identity_mask
 from runtime.spec import Architecture
-from tests.engines.tensorrt_cpu.plans import Batches, PlanReport, build_plans
+from tests.engines.tensorrt_cpu.plans import PlanReport, build_plans
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
-BATCHES = Batches(least=1, typical=2, most=4)
+BATCHES = Profile(least=1, typical=2, most=4)
 OFFICIAL_1024 = (64, 64, 64, 64, 64, 32, 16, 8, 4)
 """Channels from 4 to 1024 px: the depth of the largest official networks at an eighth of their width, to be quick."""
 OFFICIAL_DEPTH = {

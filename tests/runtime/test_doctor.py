@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -36,5 +36,10 @@ def test_a_missing_driver_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_package_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_PACKAGES", (("no-such-package", "nothing", "nowhere"),))
-    assert _found("no-such-package") == Finding("no-such-package", None, "nothing", "nowhere")
+    monkeypatch.setattr(doctor, "version", _nothing_installed)
+    assert _found("imageio") == Finding("imageio", None, "interpolate", "pip install 'stylegan-edge[video]'")
+    assert "tensorrt_rtx wheel" in _found("tensorrt-rtx").advice
+
+
+def _nothing_installed(name: str) -> str:
+    raise PackageNotFoundError(name)

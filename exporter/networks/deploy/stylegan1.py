@@ -119,12 +119,9 @@ class DeployStyleGAN1(DeploySynthesis):
         return x if taps % 2 else x[:, :, 1:, 1:]
 
     def _adapt(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """Adaptive instance normalisation (equation 1), with sums for means: see `normalize_second_moment`."""
-        share = 1 / (x.shape[2] * x.shape[3])
-        x = x - x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * share
-        deviation = torch.rsqrt(
-            (x * x).sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * share + self.network.norm_epsilon
-        )
+        """Adaptive instance normalisation (equation 1)."""
+        x = x - _image_mean(x)
+        deviation = torch.rsqrt(_image_mean(x * x) + self.network.norm_epsilon)
         return x * (deviation * scale) + shift
 
     def _repeat(self, x: Tensor, factor: int) -> Tensor:
@@ -134,6 +131,15 @@ class DeployStyleGAN1(DeploySynthesis):
         _, channels, height, width = x.shape
         spread = x.reshape(-1, channels, height, 1, width, 1) * self.get_buffer(f"ones_{factor}")
         return spread.reshape(-1, channels, height * factor, width * factor)
+
+
+def _image_mean(x: Tensor) -> Tensor:
+    """The mean of each channel's image, [N, C, H, W] -> [N, C, 1, 1], with sums for it: see `normalize_second_moment`.
+
+    One axis after the other: with a single sum over a million values, ONNX Runtime's 1024 px images were 2.5e-6 (mean)
+    from float64; so they are 6.7e-7.
+    """
+    return x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * (1 / (x.shape[2] * x.shape[3]))
 
 
 def repeating_kernel(weight: np.ndarray) -> np.ndarray:

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import tensorrt_bindings as trt
 
+from runtime.engine_record import Profile
 from runtime.manifest import TensorInfo
 from runtime.records import to_plain
-from tests.engines.tensorrt_cpu.plans import Batches, PlanReport
+from tests.engines.tensorrt_cpu.plans import PlanReport
 
 STRONGLY_TYPED = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 """Every tensor has the type that the graph gives it; TensorRT chooses none."""
@@ -46,14 +47,14 @@ class Log(trt.ILogger):  # type: ignore[misc]
 
 
 def main(arguments: Sequence[str]) -> None:
-    batches = Batches(*map(int, arguments[:3]))
+    batches = Profile(*map(int, arguments[:3]))
     log = Log()
     builder = trt.Builder(log)
     reports = [report(builder, log, Path(graph), batches) for graph in arguments[3:]]
     sys.stdout.write(json.dumps(to_plain(reports)))
 
 
-def report(builder: trt.Builder, log: Log, graph: Path, batches: Batches) -> PlanReport:
+def report(builder: trt.Builder, log: Log, graph: Path, batches: Profile) -> PlanReport:
     """Parse one graph and, where that succeeds, build its plan."""
     log.clear()
     network = builder.create_network(STRONGLY_TYPED)
@@ -71,7 +72,7 @@ def report(builder: trt.Builder, log: Log, graph: Path, batches: Batches) -> Pla
     )
 
 
-def _config(builder: trt.Builder, network: trt.INetworkDefinition, batches: Batches) -> trt.IBuilderConfig:
+def _config(builder: trt.Builder, network: trt.INetworkDefinition, batches: Profile) -> trt.IBuilderConfig:
     """Float32 without TF32, as parity is judged, and one profile for all free sizes."""
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)

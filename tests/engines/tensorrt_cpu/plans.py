@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from runtime.engine_record import Profile
 from runtime.manifest import TensorInfo
 from runtime.records import from_plain
+from tests.engines.tensorrt_cpu.session import session_environment
 
-ROOT = Path(__file__).parents[3]
 BUILDER = "tests.engines.tensorrt_cpu.builder"
 TIMEOUT = 300
 """Seconds after which a build hangs: the largest official network takes under ten."""
-
-
-@dataclass(frozen=True)
-class Batches:
-    """The range that every free dimension of a graph has in the plan's profile, and what it is tuned for."""
-
-    least: int
-    typical: int
-    most: int
 
 
 @dataclass(frozen=True)
@@ -41,17 +32,14 @@ class PlanReport:
     outputs: tuple[TensorInfo, ...]
 
 
-def build_plans(graphs: Sequence[Path], batches: Batches, libraries: Path) -> dict[str, PlanReport]:
+def build_plans(graphs: Sequence[Path], batches: Profile, libraries: Path) -> dict[str, PlanReport]:
     """Parse and build every graph in one process of its own; reports by the name of the file, without `.onnx`.
 
     In its own process because the loader reads LD_LIBRARY_PATH once, at the start, and because TensorRT may crash.
     """
     command = [sys.executable, "-m", BUILDER, *map(str, astuple(batches)), *(str(graph.resolve()) for graph in graphs)]
-    places = [str(libraries), os.environ.get("LD_LIBRARY_PATH", "")]
-    environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, places))}
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=TIMEOUT, check=False
-    )
+    environment = session_environment(libraries)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, f"TensorRT's process ended with {done.returncode}: {done.stderr}"
     reports = [from_plain(PlanReport, item, "report") for item in json.loads(done.stdout)]
     return {report.graph: report for report in reports}
