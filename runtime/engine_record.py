@@ -231,6 +231,11 @@ def version_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts.group().split(".")) if parts else ()
 
 
+def dotted(version: tuple[int, ...]) -> str:
+    """Numbers as people write a version, `10.0` for 10."""
+    return ".".join(map(str, version if len(version) > 1 else (*version, 0)))
+
+
 def _expect(pattern: re.Pattern[str], text: str, what: str) -> None:
     if not pattern.match(text):
         raise BundleError(f"{ENGINE_RECORD}: {quoted(text)} is not {what}; build the engine again")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.errors import InputError
 from stylegan_edge.options import JSON
 
 if TYPE_CHECKING:
@@ -15,11 +16,63 @@ if TYPE_CHECKING:
     from runtime.spec import GeneratorSpec
 
 
+class TensorRTVersion(click.ParamType):
+    """`10.3` -> (10, 3)."""
+
+    name = "VERSION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Parse, with one line for what is no version or one that nothing is known of."""
+        from runtime.tensorrt.versions import parse_supported
+
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_supported(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command("inspect")
 @click.argument("path", type=click.Path(path_type=Path), metavar="CHECKPOINT | BUNDLE")
+@click.option(
+    "--tensorrt",
+    "version",
+    type=TensorRTVersion(),
+    metavar="VERSION",
+    help="Name each node of the bundle's graphs that this TensorRT would refuse, such as 8.6 or 10.3; "
+    "needs no TensorRT. Exits with 1 where there is one.",
+)
 @JSON
-def command(path: Path, as_json: bool) -> None:
+def command(path: Path, version: tuple[int, ...] | None, as_json: bool) -> int:
     """Show what a checkpoint or a bundle holds. Nothing in it is run, and a checkpoint needs no PyTorch for it."""
+    if version is not None:
+        return _lint(path, version, as_json)
+    _show(path, as_json)
+    return 0
+
+
+def _lint(path: Path, version: tuple[int, ...], as_json: bool) -> int:
+    from runtime import Bundle
+    from runtime.extras import require
+    from stylegan_edge.cli import EXIT_CHECK_FAILED
+    from stylegan_edge.display import print_json
+    from stylegan_edge.lint_report import document, lines
+
+    bundle = Bundle(path)
+    require("onnx")
+    from exporter.tensorrt_lint import lint_graph
+
+    reports = [lint_graph(bundle.path / graph.file, version) for graph in bundle.manifest.graphs.values()]
+    if as_json:
+        print_json({"bundle": str(path), **document(reports, version)})
+    else:
+        for line in lines(reports, version):
+            click.echo(line)
+    return EXIT_CHECK_FAILED if any(report.refused for report in reports) else 0
+
+
+def _show(path: Path, as_json: bool) -> None:
     from stylegan_edge.display import print_json
 
     if path.is_dir():

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from runtime.engine_record import Flavour, version_numbers
-from runtime.errors import BackendUnavailableError, InputError, MissingDependencyError
+from runtime.engine_record import Flavour, dotted, version_numbers
+from runtime.errors import BackendUnavailableError, InputError, MissingDependencyError, quoted
 from runtime.extras import how_to_install
 
 OLDEST, NEWEST = (8, 6), (11,)
 """TensorRT proper: JetPack 6.0's, and the newest major version that the code was looked up in."""
 MODULES = {Flavour.TENSORRT: ("tensorrt", "tensorrt_bindings"), Flavour.RTX: ("tensorrt_rtx",)}
 """Where the bindings are imported from; wheels built for another platform have the second name alone."""
+
+_VERSION = re.compile(r"^\d{1,4}(\.\d{1,9}){0,4}$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,37 @@ class Feature(Enum):
         since=(10, 9),
         in_rtx=False,
     )
+    PROFILE_SHARING = Traits(
+        "profiles shared on request", ("PreviewFeature.PROFILE_SHARING_0806",), until=(11,), in_rtx=False
+    )
+    MANAGED_MEMORY = Traits(
+        "activations in memory of our own", ("ExecutionContextAllocationStrategy.USER_MANAGED",), since=(10,)
+    )
+    WITHOUT_MEMORY = Traits(
+        "contexts without memory of their own",
+        ("ICudaEngine.create_execution_context_without_device_memory",),
+        until=(11,),
+    )
+    SIZED_MEMORY = Traits(
+        "activations, with their size",
+        ("ICudaEngine.device_memory_size_v2", "IExecutionContext.set_device_memory"),
+        since=(10, 1),
+    )
+    UNSIZED_MEMORY = Traits("activations, without it", ("ICudaEngine.device_memory_size",), until=(11,))
     STRIP_WEIGHTS = Traits("--strip-weights", ("BuilderFlag.STRIP_PLAN", "BuilderFlag.REFIT_IDENTICAL"), since=(10,))
+    KEEP_REFIT = Traits("refitting more than once", ("SerializationFlag.INCLUDE_REFIT",), since=(10, 14))
+    REFIT_FROM_GRAPH = Traits(
+        "--refit",
+        (
+            "OnnxParserRefitter",
+            "OnnxParserRefitter.refit_from_bytes",
+            "ISerializationConfig",
+            "ICudaEngine.create_serialization_config",
+            "ICudaEngine.serialize_with_config",
+            "SerializationFlag.EXCLUDE_WEIGHTS",
+        ),
+        since=(10,),
+    )
 
 
 @dataclass(frozen=True)
@@ -95,16 +128,26 @@ class Library:
         return found
 
 
+def parse_supported(text: str) -> tuple[int, ...]:
+    """`10.3` -> (10, 3). Raises InputError where it is no version, or not one that is supported."""
+    numbers = version_numbers(text) if _VERSION.match(text) else ()
+    if not numbers:
+        raise InputError(f"{quoted(text)} is not a version of TensorRT like 8.6 or 10.3")
+    if not _is_supported(numbers):
+        raise InputError(f"TensorRT {dotted(numbers)} is not supported, expected {dotted(OLDEST)} to {NEWEST[0]}")
+    return numbers
+
+
+def _is_supported(numbers: tuple[int, ...]) -> bool:
+    return numbers[:2] >= OLDEST and numbers[:1] <= NEWEST
+
+
 def available_in(traits: Traits) -> str:
     """In words: the versions that have a feature."""
     rtx = "" if traits.in_rtx else ", TensorRT-RTX has not"
     if traits.until is None:
-        return f"TensorRT {_dotted(traits.since)} and newer have it{rtx}"
-    return f"TensorRT before {_dotted(traits.until)} has it{rtx}"
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version if len(version) > 1 else (*version, 0)))
+        return f"TensorRT {dotted(traits.since)} and newer have it{rtx}"
+    return f"TensorRT before {dotted(traits.until)} has it{rtx}"
 
 
 def load_library(flavour: Flavour) -> Library:
@@ -131,9 +174,9 @@ def load_library(flavour: Flavour) -> Library:
 
 def _checked(library: Library) -> Library:
     numbers = version_numbers(library.version)
-    if library.flavour is Flavour.TENSORRT and not (numbers[:2] >= OLDEST and numbers[:1] <= NEWEST):
+    if library.flavour is Flavour.TENSORRT and not _is_supported(numbers):
         raise BackendUnavailableError(
-            f"{library.name} is installed, expected {_dotted(OLDEST)} to {NEWEST[0]}: "
+            f"{library.name} is installed, expected {dotted(OLDEST)} to {NEWEST[0]}: "
             f"{how_to_install(library.flavour.value)}"
         )
     return library

@@ -1,0 +1,1 @@
+"""TensorRT itself, of any version: imported, listened to, refitted. `runtime.backends.tensorrt` runs its engines."""
