@@ -35,7 +35,8 @@ from benchmarks.zero_insertion import with_zero_insertion
 from exporter import load_checkpoint
 from exporter.graphs import build_synthesis
 from exporter.networks import ReferenceNetwork
-from runtime.backends import open_graph
+from runtime.backends.base import RunOptions
+from runtime.backends.onnxruntime import OnnxRuntimeGraph
 from runtime.manifest import NoiseMode
 from runtime.mixing import identity_mask
 from runtime.parity import Comparison
@@ -83,7 +84,7 @@ def main(
             contestants["plain export, ONNX Runtime"] = _plain(reference, ws, noise, Path(folder), threads)
         graph = build_synthesis(loaded, identity_mask(spec.num_ws), NoiseMode.EXPLICIT)
         graph.save(Path(folder))
-        runner = open_graph(Path(folder) / "synthesis.onnx", threads=threads)
+        runner = OnnxRuntimeGraph(Path(folder) / "synthesis.onnx", RunOptions(threads=threads))
         feed = {"styles": ws, **{noise_name(index): array for index, array in enumerate(noise)}}
         if spec.takes_transform:
             feed[TRANSFORM] = np.eye(3, dtype=np.float32)[None]
@@ -139,7 +140,7 @@ def _plain(
     assert program is not None
     path = folder / "plain.onnx"
     program.save(path)
-    runner = open_graph(path, threads=threads)
+    runner = OnnxRuntimeGraph(path, RunOptions(threads=threads))
     feed = dict(zip(names, [ws, *noise]))
     return lambda: runner.run(feed, ["image", "pixels"])
 

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.options import BuildOptions, input_shapes
 from engines.progress import BuildCancelledError, ProgressReport, Report, make_monitor
-from engines.versions import Feature, Library
-from runtime.engine_record import MAX_WARNINGS, Hardware
+from runtime.cuda import on_gpu
+from runtime.engine_record import MAX_WARNINGS, Hardware, version_numbers
 from runtime.errors import EngineBuildError, StyleganEdgeError
 from runtime.manifest import TensorInfo
+from runtime.tensorrt.log import make_log, shorten
+from runtime.tensorrt.types import NAMES
+from runtime.tensorrt.versions import Feature, Library
 
 if TYPE_CHECKING:
     import tensorrt
 
-MAX_WARNING = 300
-"""Characters of a warning that are kept: the shapes of every layer may follow."""
 NOT_SELF_CONSISTENT = "not self-consistent"
 """TensorRT only warns of a graph that holds the batch it was traced with; its plan would fail for every other."""
-DTYPES = ("float32", "float16", "uint8", "bool", "int32", "int64")
-"""Types that a graph's inputs and outputs may have. TensorRT narrows float64 without a word."""
+ALWAYS_SHARED = (10,)
+"""From this TensorRT on, contexts of one profile may run at the same time without being asked for."""
 POLL = 0.1
 """Seconds between looks at whether the user interrupted."""
 STARTING = 1.0
@@ -55,19 +55,6 @@ class BuiltPlan:
     timing_cache: bytes | None
 
 
-@dataclass
-class Messages:
-    """What TensorRT said while it built one graph."""
-
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def clear(self) -> None:
-        """Forget: another graph begins."""
-        self.errors.clear()
-        self.warnings.clear()
-
-
 class PlanBuilder:
     """TensorRT's builder, for several graphs one after the other."""
 
@@ -76,7 +63,7 @@ class PlanBuilder:
         options.check(library)
         self._library = library
         self._options = options
-        self._log, self._messages = _make_log(library)
+        self._log, self._messages = make_log(library)
 
     def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
         """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses.
@@ -87,7 +74,12 @@ class PlanBuilder:
         _check_dtypes(source)
         self._messages.clear()
         progress = ProgressReport(report)
-        return _in_thread(lambda: self._build(source, progress), progress)
+        return _in_thread(lambda: self._build_on_gpu(source, progress), progress)
+
+    def _build_on_gpu(self, source: Source, progress: ProgressReport) -> BuiltPlan:
+        """In the thread that builds: which GPU CUDA uses is a matter of each thread's."""
+        with on_gpu(self._options.gpu):
+            return self._build(source, progress)
 
     def _build(self, source: Source, progress: ProgressReport) -> BuiltPlan:
         trt = self._library.module
@@ -130,6 +122,13 @@ class PlanBuilder:
             config.set_flag(trt.BuilderFlag.STRIP_PLAN)
             if not flags.refittable:
                 config.set_flag(trt.BuilderFlag.REFIT_IDENTICAL)
+        self._widen(config)
+
+    def _widen(self, config: tensorrt.IBuilderConfig) -> None:
+        """Where else the plan may run, and how often at the same time."""
+        trt, flags = self._library.module, self._options.flags
+        if self._library.has(Feature.PROFILE_SHARING) and version_numbers(self._library.version) < ALWAYS_SHARED:
+            config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
         if flags.hardware is Hardware.AMPERE_PLUS:
             config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
         if flags.hardware is Hardware.SAME_CAPABILITY:
@@ -144,7 +143,7 @@ class PlanBuilder:
                 ranges.set_shape(name, least, typical, most)
             if config.add_optimization_profile(ranges) < 0:
                 raise EngineBuildError(
-                    f"{self._library.name} refuses the batch profile {profile}: {self._last_error()}"
+                    f"{self._library.name} refuses the batch profile {profile}: {self._messages.last_error()}"
                 )
 
     def _use_timing_cache(self, config: tensorrt.IBuilderConfig) -> Callable[[], bytes | None]:
@@ -168,36 +167,33 @@ class PlanBuilder:
 
     def _check_plan(self, source: Source, plan: Any) -> None:
         if plan is None:
-            raise EngineBuildError(f"{source.path}: {self._library.name} can't build it: {self._last_error()}")
+            raise EngineBuildError(f"{source.path}: {self._library.name} can't build it: {self._messages.last_error()}")
         fixed = next((text for text in self._messages.warnings if NOT_SELF_CONSISTENT in text), None)
         if fixed is not None:
             raise EngineBuildError(
-                f"{source.path}: its batch is not free ({_short(fixed)}); give one batch, as in --batch 1, "
+                f"{source.path}: its batch is not free ({shorten(fixed)}); give one batch, as in --batch 1, "
                 "or export the bundle again"
             )
 
     def _refusal(self, parser: tensorrt.OnnxParser) -> str:
         """The parser's first error, with the node where this TensorRT names it."""
         if not parser.num_errors:
-            return self._last_error()
+            return self._messages.last_error()
         error: tensorrt.ParserError = parser.get_error(0)
-        what = _short(error.desc())
+        what = shorten(error.desc())
         if self._library.has(Feature.PARSER_NODES):
             return f"node {error.node_name()!r}, operator {error.node_operator()}: {what}"
         return f"node number {error.node()}: {what}"
 
-    def _last_error(self) -> str:
-        return _short(self._messages.errors[-1]) if self._messages.errors else "it gave no reason"
-
     def _kept_warnings(self) -> tuple[str, ...]:
-        return tuple(_short(text) for text in dict.fromkeys(self._messages.warnings))[:MAX_WARNINGS]
+        return tuple(shorten(text) for text in dict.fromkeys(self._messages.warnings))[:MAX_WARNINGS]
 
 
 def _check_dtypes(source: Source) -> None:
     for item in (*source.inputs, *source.outputs):
-        if item.dtype not in DTYPES:
+        if item.dtype not in NAMES:
             raise EngineBuildError(
-                f"{source.path}: {item.name} is {item.dtype}, which TensorRT would narrow; expected {', '.join(DTYPES)}"
+                f"{source.path}: {item.name} is {item.dtype}, which TensorRT would narrow; expected {', '.join(NAMES)}"
             )
 
 
@@ -228,32 +224,6 @@ def allow_float16(library: Library, network: tensorrt.INetworkDefinition, config
 
 def _is_float32(trt: Any, tensor: tensorrt.ITensor) -> bool:
     return bool(tensor.dtype == trt.DataType.FLOAT)
-
-
-@cache
-def _make_log(library: Library) -> tuple[Any, Messages]:
-    """A logger and what it keeps, made once: TensorRT takes the first of a process and no other, and holds on to it."""
-    trt, messages = library.module, Messages()
-
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
-        """What TensorRT calls."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            """Keep what matters."""
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                messages.errors.append(message)
-            elif severity == trt.ILogger.WARNING:
-                messages.warnings.append(message)
-
-    return Log(), messages
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_WARNING else line[: MAX_WARNING - 3] + "..."
 
 
 def _in_thread(work: Callable[[], BuiltPlan], progress: ProgressReport) -> BuiltPlan:
@@ -306,4 +276,4 @@ def _told(error: BaseException) -> BaseException:
     """TensorRT's own exceptions as one of ours."""
     if isinstance(error, (StyleganEdgeError, BuildCancelledError, MemoryError, OSError)):
         return error
-    return EngineBuildError(f"TensorRT failed while it built ({type(error).__name__}: {_short(str(error))})")
+    return EngineBuildError(f"TensorRT failed while it built ({type(error).__name__}: {shorten(str(error))})")

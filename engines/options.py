@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engines.versions import Feature, Library
 from runtime.engine_record import EngineFlags, Hardware, Profile
 from runtime.errors import BundleError, InputError
 from runtime.manifest import TensorInfo
+from runtime.tensorrt.versions import Feature, Library
 
 DEFAULT_PROFILES = (Profile(1, 1, 8),)
 """One image at once is what an interactive caller asks for; up to eight for a film."""
@@ -25,11 +25,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How to build. `timing_cache` holds what earlier builds measured; None builds without one."""
+    """How to build. `timing_cache` holds what earlier builds measured (None: build without); `gpu` is its number."""
 
     profiles: tuple[Profile, ...] = DEFAULT_PROFILES
     flags: EngineFlags = field(default_factory=EngineFlags)
     timing_cache: bytes | None = None
+    gpu: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.profiles) <= MAX_PROFILES:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engines.versions import Feature, Library
+from runtime.tensorrt.versions import Feature, Library
 
 Report = Callable[[float], None]
 """Takes the share of the work that is done, from 0 to 1; called from the thread that builds."""

@@ -9,16 +9,19 @@ from pathlib import Path
 from engines.builder import BuiltPlan, PlanBuilder, Source
 from engines.options import BuildOptions
 from engines.progress import Report
-from engines.versions import Library
 from runtime.bundle import Bundle, graph_key
 from runtime.device import Device
 from runtime.engine_record import ENGINE_FORMAT, ENGINE_RECORD, EngineRecord, PlanInfo
 from runtime.engines import ENGINES, Engine, graph_digests, plan_path, read_engine
 from runtime.errors import InputError, OutputError
 from runtime.output import move_into_place, staging_folder
+from runtime.tensorrt.versions import Library
 
 Reporter = Callable[[str], Report | None]
 """Given the name of a graph whose build begins, returns what takes its progress."""
+
+Check = Callable[[Engine], object]
+"""Raises where a built engine must not be kept."""
 
 
 def build_engine(
@@ -30,11 +33,14 @@ def build_engine(
     graphs: Sequence[str] = (),
     force: bool = False,
     reporter: Reporter | None = None,
+    check: Check | None = None,
 ) -> tuple[Engine, bytes | None]:
     """Build an engine of a bundle's graphs (default: all of this precision) and return it with the timing cache.
 
-    Raises InputError for a wrong option, EngineBuildError where TensorRT refuses a graph, OutputError where the engine
-    exists already or can't be written. Then nothing is left behind, and an engine that `force` would replace stays.
+    `device` describes the GPU of the options; `check` sees the engine before it is put in place. Raises InputError for
+    a wrong option, EngineBuildError where TensorRT refuses a graph, OutputError where the engine exists already or
+    can't be written, and what `check` raises. Then nothing is left behind, and an engine that `force` would replace
+    stays.
     """
     sources = find_sources(bundle, precision, graphs)
     builder = PlanBuilder(library, options)
@@ -44,7 +50,7 @@ def build_engine(
         ENGINE_FORMAT, library.flavour, library.version, precision, options.profiles, options.flags, device, plans
     )
     target = bundle.path / ENGINES / record.fingerprint
-    _check_target(target, force)
+    check_target(target, force)
     cache = options.timing_cache
     with staging_folder(target) as folder:
         for source in sources:
@@ -52,6 +58,8 @@ def build_engine(
             plans[source.name] = _write_plan(folder, source, built, digests[source.name])
             cache = built.timing_cache
         (folder / ENGINE_RECORD).write_text(record.to_text(), encoding="utf-8")
+        if check is not None:
+            check(Engine(folder, record))
         move_into_place(folder, target)
     return read_engine(target), cache
 
@@ -68,8 +76,8 @@ def find_sources(bundle: Bundle, precision: str, names: Sequence[str]) -> list[S
     return [Source(name, bundle.path / info.file, info.inputs, info.outputs, precision) for name, info in infos.items()]
 
 
-def _check_target(target: Path, force: bool) -> None:
-    """Refuse, before any work, an engine that is there already."""
+def check_target(target: Path, force: bool) -> None:
+    """Refuse, before any work, an engine that is there already. Raises OutputError."""
     if target.parent.is_symlink():
         raise OutputError(f"{target.parent}: is a link, expected a folder of the bundle; remove it")
     if target.exists() and not force:

@@ -18,6 +18,7 @@ from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
 from exporter.mean_w import SAMPLES, SEED
+from runtime.backends import BackendName
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
@@ -193,7 +194,7 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
     """Run every graph over the golden samples, whole images, on ONNX Runtime."""
-    graphs, samples = OpenGraphs.open(bundle), reference.samples
+    graphs, samples = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME), reference.samples
     mapping = Comparison("mapping", "reference", len(samples.z))
     labels = {"c": samples.c} if samples.c.shape[1] else {}
     mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])

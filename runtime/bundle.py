@@ -62,6 +62,11 @@ class Bundle:
         """Where a graph's ONNX file is."""
         return self.path / self.graph(name, precision).file
 
+    def precision_of(self, name: str, precision: str) -> str:
+        """The precision in which a graph is run with others of `precision`: mapping stays in float32."""
+        own = name == "mapping" and graph_key(name, precision) not in self.manifest.graphs
+        return "fp32" if own else precision
+
     @cached_property
     def constants(self) -> dict[str, np.ndarray]:
         """`w_avg` [w_dim], the checkpoint's own noise, `noise_00` [H, W], ..., and transform [3, 3]; float32."""

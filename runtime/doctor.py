@@ -6,9 +6,11 @@ Only ONNX Runtime is imported, because nothing else can say which providers it h
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from runtime.backends import Attempt
 from runtime.backends.onnxruntime import import_onnxruntime
 from runtime.device import machine, read_device
 from runtime.errors import BackendUnavailableError
@@ -23,8 +25,9 @@ _NEEDED_FOR = {
     "onnxscript": "export",
     "safetensors": "export, convert",
     "imageio": "interpolate",
-    "tensorrt": "build",
-    "tensorrt-rtx": "build --backend tensorrt-rtx",
+    "cuda-bindings": "--backend tensorrt",
+    "tensorrt": "build, --backend tensorrt",
+    "tensorrt-rtx": "build and run --backend tensorrt-rtx",
 }
 """Optional distributions, and the commands that need them."""
 
@@ -39,22 +42,22 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> list[Finding]:
+def examine(gpu: int = 0) -> list[Finding]:
     """Look at everything. Never raises: what can't be had is a finding."""
     return [
         Finding("Python", platform.python_version(), "everything"),
         Finding("machine", machine(), "everything"),
         Finding("stylegan-edge", _version("stylegan-edge"), "everything"),
         _onnxruntime(),
-        _gpu(),
+        _gpu(gpu),
         Finding("numpy", _version("numpy"), "everything"),
         *(Finding(name, _version(name), use, how_to_install(name)) for name, use in _NEEDED_FOR.items()),
     ]
 
 
-def can_draw(findings: list[Finding]) -> bool:
-    """Whether some backend can execute a bundle's graphs here."""
-    return any(item.what == "onnxruntime" and item.found is not None for item in findings)
+def can_draw(attempts: Iterable[Attempt]) -> bool:
+    """Whether graphs can be executed here in some way."""
+    return any(item.refused is None for item in attempts)
 
 
 def _onnxruntime() -> Finding:
@@ -67,10 +70,10 @@ def _onnxruntime() -> Finding:
     return Finding("onnxruntime", f"{module.__version__} ({providers})", use)
 
 
-def _gpu() -> Finding:
-    use = "build, --backend onnxruntime on CUDA"
+def _gpu(number: int) -> Finding:
+    use = "build, every backend but onnxruntime on the CPU"
     try:
-        device = read_device()
+        device = read_device(number)
     except BackendUnavailableError as error:
         return Finding("GPU", None, use, str(error))
     text = (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.bundle import Bundle, graph_key
 from runtime.engine_record import (
     ENGINE_RECORD,
     MAX_RECORD_BYTES,
+    EngineFlags,
     EngineRecord,
     Host,
     build_command,
@@ -48,9 +49,13 @@ class Engine:
             raise IntegrityError(f"{path}: its sha256 is not its record's: it was changed or damaged; {self._again()}")
         return data
 
+    @property
+    def rebuild_command(self) -> str:
+        """The command that builds it again in its place."""
+        return f"{self.record.build_command(self.folder.parent.parent)} --force"
+
     def _again(self) -> str:
-        command = self.record.build_command(self.folder.parent.parent)
-        return f"build it again: {command} --force"
+        return f"build it again: {self.rebuild_command}"
 
 
 def plan_path(folder: Path, graph: str) -> Path:
@@ -91,14 +96,16 @@ def graph_digests(bundle: Bundle, precision: str) -> Mapping[str, str]:
     return {name: files[graphs[key].file].sha256 for name, key in keys.items() if key in graphs}
 
 
-def choose_engine(bundle: Bundle, host: Host, precision: str = "fp32", graph: str = "synthesis") -> Engine:
-    """The engine that fits this host: the newest TensorRT and the tightest device first.
+def choose_engine(
+    bundle: Bundle, host: Host, precision: str = "fp32", graph: str = "synthesis", refittable: bool = False
+) -> Engine:
+    """The engine that fits this host (and, asked for, can be refitted): the newest TensorRT, the tightest device first.
 
     Raises EngineMismatchError, with why each engine was passed over and the one command that builds, where none fits.
     """
     digests = graph_digests(bundle, precision)
     passed_over: list[str] = []
-    command = build_command(bundle.path, host.flavour, precision)
+    command = build_command(bundle.path, host.flavour, precision, flags=EngineFlags(refittable=refittable))
     fitting: list[Engine] = []
     for folder in engine_folders(bundle):
         try:
@@ -109,10 +116,13 @@ def choose_engine(bundle: Bundle, host: Host, precision: str = "fp32", graph: st
         if engine.record.precision != precision or graph not in engine.record.plans:
             continue
         reasons = fits(engine.record, host, digests)
+        if refittable and not engine.record.flags.refittable:
+            reasons.append("it was built without --refittable")
         if reasons:
             passed_over.append(f"{folder.name}: {'; '.join(reasons)}")
             if engine.record.flavour is host.flavour:
-                command = engine.record.build_command(bundle.path)
+                flags = replace(engine.record.flags, refittable=refittable or engine.record.flags.refittable)
+                command = replace(engine.record, flags=flags).build_command(bundle.path)
         else:
             fitting.append(engine)
     if not fitting:

@@ -55,6 +55,10 @@ class BackendUnavailableError(StyleganEdgeError):
     """The library or device that executes a graph is not there."""
 
 
+class GpuError(StyleganEdgeError):
+    """The GPU, its driver or TensorRT failed at work: out of memory, a lost device, a plan that can't run."""
+
+
 class EngineMismatchError(StyleganEdgeError):
     """No engine of a bundle fits the graph, the device and TensorRT. The message holds the command that builds one."""
 

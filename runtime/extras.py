@@ -11,12 +11,16 @@ _EXTRAS = {
     "imageio": "video",
     "imageio_ffmpeg": "video",
     "onnx": "export",
+    "onnxruntime_ep_nv_tensorrt_rtx": "rtx",
     "onnxscript": "export",
     "safetensors": "export",
     "torch": "export",
 }
 """Which extra brings which package."""
+_CUDA = "pip install 'stylegan-edge[tensorrt]', or on a Jetson pip install 'stylegan-edge[jetson]'"
 _INSTALL = {
+    "cuda": _CUDA,
+    "cuda-bindings": _CUDA,
     "tensorrt": "pip install 'stylegan-edge[tensorrt]' (on a Jetson it comes with JetPack: make the virtual "
     "environment with --system-site-packages)",
     "tensorrt-rtx": "install the tensorrt_rtx wheel of NVIDIA's TensorRT-RTX download",

@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from runtime.backends import BackendName, open_graph
+from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
 from runtime.bundle import Bundle
-from runtime.errors import InputError
+from runtime.device_array import INTERFACE, DeviceArray, read_source
+from runtime.errors import BackendUnavailableError, InputError
+from runtime.graphs import FP32, OpenGraphs
+from runtime.latency import Latency, measure_latency
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
@@ -44,31 +47,59 @@ class Generator:
     takes: `num_ws`, or the number of sources of the mixing mask that the bundle was exported with.
     """
 
-    def __init__(self, bundle: Bundle, backend: BackendName, precision: str, threads: int | None) -> None:
+    def __init__(self, bundle: Bundle, graphs: OpenGraphs) -> None:
         self.bundle = bundle
-        self._mapping = open_graph(bundle.graph_path("mapping"), backend, threads)
-        self._synthesis = open_graph(bundle.graph_path("synthesis", precision), backend, threads)
+        self._graphs = graphs
+        self._mapping, self._synthesis = graphs.mapping, graphs.synthesis
+        self._kept_noise: tuple[str | int, list[np.ndarray]] | None = None
 
     @classmethod
     def load(
         cls,
         bundle: str | Path | Bundle,
         backend: str | BackendName = BackendName.AUTO,
-        precision: str = "fp32",
+        precision: str = FP32,
         threads: int | None = None,
+        gpu: int = 0,
+        contexts: int = 1,
+        cuda_graphs: bool = True,
     ) -> Generator:
-        """Open a bundle (checked against its digests) on a backend; `threads` bounds the CPU threads used.
+        """Open a bundle (checked against its digests) on a backend, "auto" being the fastest that loads.
 
-        Raises BundleError, IntegrityError, BackendUnavailableError or InputError.
+        `threads` bounds the CPU threads used, `gpu` is the number of the GPU, `contexts` is how many threads may draw
+        at once on TensorRT, `cuda_graphs` lets it replay recorded launches. A context manager: `close` frees the GPU.
+
+        Raises BundleError, IntegrityError, InputError, and where the backend can't be had BackendUnavailableError,
+        MissingDependencyError or EngineMismatchError.
         """
         try:
             name = BackendName(backend)
         except ValueError:
             known = ", ".join(item.value for item in BackendName)
             raise InputError(f"backend {backend!r} is unknown, expected one of {known}") from None
-        if threads is not None and threads < 1:
-            raise InputError(f"threads is {threads}, expected 1 or more")
-        return cls(bundle if isinstance(bundle, Bundle) else Bundle(bundle), name, precision, threads)
+        options = RunOptions(threads, gpu, contexts, cuda_graphs)
+        opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        return cls(opened, OpenGraphs.open(opened, name, options, precision, pipeline=False))
+
+    def __enter__(self) -> Generator:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free what the graphs hold, on the GPU too. Nothing can be drawn afterwards."""
+        self._graphs.close()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The backends that were tried when the bundle was opened, and why each was passed over."""
+        return self._graphs.attempts
+
+    @property
+    def backend(self) -> BackendName:
+        """What executes synthesis."""
+        return self._synthesis.backend
 
     @property
     def spec(self) -> GeneratorSpec:
@@ -79,6 +110,21 @@ class Generator:
     def device(self) -> str:
         """Where synthesis runs: "cpu" or "cuda"."""
         return self._synthesis.device
+
+    def memory(self) -> MemoryUse | None:
+        """Bytes of GPU memory that synthesis holds; None where the backend can't say."""
+        return self._synthesis.memory()
+
+    def latency(self, batch: int = 1, runs: int = 30, psi: float = 1.0) -> Latency:
+        """Time `runs` calls of `synthesize` that draw `batch` images as pixels, with the checkpoint's own noise."""
+        if check_whole("runs", runs) < 1:
+            raise InputError(f"runs is {runs}, expected 1 or more")
+        count = self.batch_size(batch)
+        z = self.latents(range(count * self.seeds_per_image))
+        c = self.labels(0, len(z)) if self.spec.c_dim else None
+        noise = self._own_noise()
+        styles = self.styles(self.map(z, c), psi)
+        return measure_latency(lambda: self.synthesize(styles, noise, "pixels", count), count, runs)
 
     @property
     def sources(self) -> int:
@@ -144,10 +190,9 @@ class Generator:
         noise input. `batch` bounds how many images run at once. `transform` [3, 3] or [N or 1, 3, 3] turns and moves
         a StyleGAN3's images, as `runtime.transforms.make_transform` makes it (None: the checkpoint's own).
         """
-        if output not in OUTPUTS:
-            raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
-        styles = _floats("ws", ws, (None, self.sources, self.spec.w_dim))
-        size = self._batch(batch)
+        _check_output(output)
+        styles = _floats("ws", ws, self._style_shape)
+        size = self.batch_size(batch)
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
         parts = []
         for start in range(0, len(styles), size):
@@ -156,6 +201,30 @@ class Generator:
             inputs |= {name: array if len(array) == 1 else array[part] for name, array in others.items()}
             parts.append(self._synthesis.run(inputs, [output])[0])
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def synthesize_on_gpu(
+        self, ws: Any, noise: Noise = "const", output: str = "pixels", transform: Any = None
+    ) -> DeviceArray:
+        """Like `synthesize`, but the images stay on the GPU, for PyTorch, CuPy and others to take without a copy.
+
+        `ws` may be on the GPU as well: anything with a CUDA array interface, float32, contiguous. Raises
+        BackendUnavailableError on a backend that has no such arrays: all but TensorRT engines.
+        """
+        if not isinstance(self._synthesis, DeviceRunner):
+            raise BackendUnavailableError(
+                f"images stay on the GPU with TensorRT engines alone, this is {self.backend.value} on {self.device}; "
+                "load the bundle with backend='tensorrt'"
+            )
+        _check_output(output)
+        styles: Any = (
+            read_source(ws, "ws", self._style_shape) if hasattr(ws, INTERFACE) else _floats("ws", ws, self._style_shape)
+        )
+        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        return self._synthesis.run_on_device({"styles": styles} | others, output)
+
+    @property
+    def _style_shape(self) -> tuple[int | None, int, int]:
+        return (None, self.sources, self.spec.w_dim)
 
     def generate(
         self,
@@ -189,7 +258,7 @@ class Generator:
             raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
         if transform is not None:
             transform = check_transform(transform, count=1)
-        size = self._batch(batch) * per_image
+        size = self.batch_size(batch) * per_image
         for start in range(0, len(seeds), size):
             z = self.latents(seeds[start : start + size])
             c = None if classes is None else self.labels(classes, len(z))
@@ -219,9 +288,10 @@ class Generator:
         mean = self.bundle.w_avg
         return mean + np.float32(psi) * (w - mean)
 
-    def _batch(self, batch: int | None) -> int:
-        """How many images to run at once."""
-        size = default_batch(self.spec) if batch is None else check_whole("batch", batch)
+    def batch_size(self, batch: int | None = None) -> int:
+        """How many images run at once: as many as asked for, or what suits the generator and the backend."""
+        own = self._synthesis.max_batch or default_batch(self.spec)
+        size = own if batch is None else check_whole("batch", batch)
         if size < 1:
             raise InputError(f"batch is {batch}, expected 1 or more")
         return size
@@ -234,11 +304,31 @@ class Generator:
                     f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there"
                 )
             return {}
-        arrays = noise_arrays(self.spec, noise, self.bundle.stored_noise)
+        arrays = self._noise_arrays(noise)
         for index, array in enumerate(arrays):
             if len(array) not in (1, count):
                 raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
         return {noise_name(index): array for index, array in enumerate(arrays)}
+
+    def _noise_arrays(self, noise: Noise) -> list[np.ndarray]:
+        """Noise as arrays. What a word or a seed stands for is kept, and can't be written into.
+
+        A backend that has the very same arrays on a GPU need not take them there again.
+        """
+        if not isinstance(noise, (str, int)) or isinstance(noise, bool):
+            return noise_arrays(self.spec, noise, self.bundle.stored_noise)
+        kept = self._kept_noise  # another thread may put its own there meanwhile
+        if kept is None or kept[0] != noise:
+            arrays = [array.copy() for array in noise_arrays(self.spec, noise, self.bundle.stored_noise)]
+            for array in arrays:
+                array.setflags(write=False)
+            self._kept_noise = (noise, arrays)
+            return arrays
+        return kept[1]
+
+    def _own_noise(self) -> Noise:
+        """Noise that every bundle takes."""
+        return "none" if self.bundle.manifest.options.noise is NoiseMode.NONE else "const"
 
     def _transform_inputs(self, transform: Any, count: int) -> dict[str, np.ndarray]:
         stored = self.bundle.stored_transform
@@ -247,6 +337,11 @@ class Generator:
                 raise InputError(f"a transform was given, but {self.spec.generation.value} takes none: leave it out")
             return {}
         return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
+
+
+def _check_output(output: str) -> None:
+    if output not in OUTPUTS:
+        raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
 
 
 def check_psi(psi: Any) -> float:

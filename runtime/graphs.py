@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.backends import BackendName, GraphRunner, open_graph
+from runtime.backends import Attempt, BackendName, GraphRunner, RunOptions, open_graphs
 from runtime.bundle import Bundle
+
+FP32 = "fp32"
 
 
 @dataclass(frozen=True)
 class OpenGraphs:
-    """The float32 graphs of a bundle; `pipeline` is None where the bundle has none."""
+    """The graphs of a bundle; `pipeline` is None where the bundle or its engine has none, or it was not asked for."""
 
     mapping: GraphRunner
     synthesis: GraphRunner
     pipeline: GraphRunner | None
+    attempts: tuple[Attempt, ...]
 
     @classmethod
-    def open(cls, bundle: Bundle, backend: BackendName = BackendName.AUTO, threads: int | None = None) -> OpenGraphs:
-        """Open every float32 graph. Raises BackendUnavailableError where nothing that executes them is installed."""
-        has_pipeline = "pipeline" in bundle.manifest.graphs
-        return cls(
-            mapping=open_graph(bundle.graph_path("mapping"), backend, threads),
-            synthesis=open_graph(bundle.graph_path("synthesis"), backend, threads),
-            pipeline=open_graph(bundle.graph_path("pipeline"), backend, threads) if has_pipeline else None,
-        )
+    def open(
+        cls,
+        bundle: Bundle,
+        backend: BackendName = BackendName.AUTO,
+        options: RunOptions | None = None,
+        precision: str = FP32,
+        pipeline: bool = True,
+    ) -> OpenGraphs:
+        """Open the graphs. Raises BackendUnavailableError or EngineMismatchError where the backend can't be had."""
+        names = ["mapping", "synthesis"] + ["pipeline"] * (pipeline and "pipeline" in bundle.manifest.graphs)
+        graphs, attempts = open_graphs(bundle, names, precision, backend, options or RunOptions())
+        return cls(graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), tuple(attempts))
+
+    def close(self) -> None:
+        """Free what the graphs hold."""
+        for graph in (self.mapping, self.synthesis, self.pipeline):
+            if graph is not None:
+                graph.close()

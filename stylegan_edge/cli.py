@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -62,11 +63,14 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="stylegan-edge")
-def cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Tell what was tried, as which backend takes the graphs and why.")
+def cli(verbose: bool) -> None:
     """From a trained StyleGAN, StyleGAN2 or StyleGAN3 checkpoint to verified images, without PyTorch at the end.
 
     Exit codes: 0 done, 1 a check failed, 2 wrong usage or bad input.
     """
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("runtime").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def main() -> NoReturn:

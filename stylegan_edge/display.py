@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -26,13 +27,16 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=1))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; the first column to the left, figures to the right."""
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> None:
+    """A table on standard output; the first column to the left, figures to the right.
+
+    With `words`, all columns are to the left and stand as they are: brackets in them are no markup.
+    """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if words or index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) if words else cell for cell in row))
     _console().print(table)
 
 
@@ -40,7 +44,7 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Names and values, a line each."""
     table = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
     for name, value in facts.items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else escape(str(value)))
     _console().print(table)
 
 

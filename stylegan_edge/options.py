@@ -90,6 +90,9 @@ class NoiseOption(click.ParamType):
 
 FORCE = click.option("--force", is_flag=True, help="Replace what exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+GPU = click.option("--gpu", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
+BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime")
+"""The values of `runtime.backends.BackendName`, which `--help` must not import."""
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
 
@@ -103,6 +106,7 @@ class Drawing:
     class_: int | None
     noise: str | int
     backend: str
+    gpu: int
     threads: int | None
     batch: int | None
     force: bool
@@ -111,7 +115,10 @@ class Drawing:
         """Open a bundle as asked."""
         from runtime import Generator
 
-        return Generator.load(bundle, backend=self.backend, threads=self.threads)
+        generator = Generator.load(bundle, backend=self.backend, threads=self.threads, gpu=self.gpu)
+        # A GPU's memory must be freed while the interpreter is whole.
+        click.get_current_context().call_on_close(generator.close)
+        return generator
 
     def styles(self, generator: Generator, seeds: list[int]) -> np.ndarray:
         """Truncated styles [N, K, w_dim] of seeds, K seeds an image where the bundle mixes."""
@@ -128,8 +135,13 @@ def running_options(command: Command) -> Command:
     """What executes the graphs."""
     for option in (
         click.option(
-            "--backend", type=click.Choice(["auto", "onnxruntime"]), default="auto", show_default=True, help="Executor."
+            "--backend",
+            type=click.Choice(BACKENDS),
+            default=BACKENDS[0],
+            show_default=True,
+            help="What executes the graphs; auto takes the fastest that loads.",
         ),
+        GPU,
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads [default: all cores]."),
     ):
         command = option(command)

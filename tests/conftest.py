@@ -1,17 +1,27 @@
-"""Bundles that many tests read: exported once."""
+"""What many tests share: bundles, exported once, and a made-up GPU."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exporter import export
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from runtime import Bundle
 from runtime.transforms import make_transform
+from tests.made_up_gpu.machine import Machine, switched_on, unavailable
 from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec, tiny_stylegan3_spec
+
+
+def export(*arguments: Any, **options: Any) -> Bundle:
+    """`exporter.export`, imported when a test wants it: the checks with a GPU run without PyTorch."""
+    from exporter import export as export_
+
+    return export_(*arguments, **options)
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +54,22 @@ def stylegan3_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def demo_checkpoint() -> Path:
     """The checkpoint that ships with the project."""
     return Path(__file__).parents[1] / "examples" / "avatars-64.pkl"
+
+
+@pytest.fixture(scope="session")
+def driver_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the made-up driver is built, once."""
+    return tmp_path_factory.mktemp("driver")
+
+
+@pytest.fixture
+def machine(driver_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A made-up GPU and TensorRT 10.3. At the end of the test nothing may be left on the GPU."""
+    reason = unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+    with switched_on(driver_folder) as found:
+        monkeypatch.setitem(sys.modules, "tensorrt", found.tensorrt())
+        yield found
+        assert found.live == 0, "memory, streams or recordings were left on the GPU"
+        assert found.current_gpus == 0

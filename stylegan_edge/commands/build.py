@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.errors import InputError
-from stylegan_edge.options import BUNDLE, FORCE, JSON
+from stylegan_edge.options import BUNDLE, FORCE, GPU, JSON
 
 if TYPE_CHECKING:
+    from engines.proof import Proof
     from runtime.engines import Engine
 
 MAX_TIMING_CACHE = 256 << 20
@@ -68,6 +69,13 @@ class BatchRange(click.ParamType):
     show_default=True,
     help="Which other GPUs may run the engine.",
 )
+@click.option(
+    "--refit",
+    "donor",
+    type=click.Path(path_type=Path),
+    metavar="OTHER",
+    help="Build nothing: take the --refittable engine of this bundle of the same kind, with BUNDLE's weights.",
+)
 @click.option("--strip-weights", is_flag=True, help="Leave the weights out of the plans.")
 @click.option("--refittable", is_flag=True, help="Let the plans' weights be replaced later.")
 @click.option(
@@ -76,6 +84,7 @@ class BatchRange(click.ParamType):
     metavar="FILE",
     help="Read and write what TensorRT measured, so that the next build is quicker.",
 )
+@GPU
 @FORCE
 @JSON
 def command(
@@ -86,17 +95,24 @@ def command(
     profiles: tuple[Any, ...],
     timing_cache: Path | None,
     hardware: str,
+    donor: Path | None,
+    gpu: int,
     force: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
     """Build BUNDLE's graphs into TensorRT engines for this machine's GPU, inside the bundle."""
+    if donor is not None:
+        _check_refit_options()
+        _refit(bundle, donor, backend, precision, gpu, force, as_json)
+        return
     from engines.options import DEFAULT_PROFILES, BuildOptions
+    from engines.proof import Proof, prove_if_possible
     from engines.store import build_engine, find_sources
-    from engines.versions import load_library
     from runtime import Bundle
     from runtime.device import read_device
     from runtime.engine_record import EngineFlags, Flavour, Hardware
+    from runtime.tensorrt.versions import load_library
     from stylegan_edge.display import progress
 
     opened = Bundle(bundle)
@@ -105,19 +121,54 @@ def command(
         profiles=profiles or DEFAULT_PROFILES,
         flags=EngineFlags(hardware=Hardware(hardware), **flags),
         timing_cache=_read_cache(timing_cache),
+        gpu=gpu,
     )
     library = load_library(Flavour(backend))
     options.check(library)
-    device = read_device()
+    device = read_device(gpu)
+    proof = Proof()
+
+    def check(engine: Engine) -> None:
+        nonlocal proof
+        proof = prove_if_possible(opened, library, engine, gpu)
+
     with progress(f"Building {bundle}", count * PROGRESS_STEPS) as advance:
         engine, cache = build_engine(
-            opened, library, device, options, precision, graphs, force, lambda _: _advancing(advance)
+            opened, library, device, options, precision, graphs, force, lambda _: _advancing(advance), check
         )
     if timing_cache is not None and cache is not None:
         from runtime.output import write_atomically
 
         write_atomically(timing_cache, cache, overwrite=True)
-    _tell(engine, as_json)
+    _tell(engine, proof, as_json)
+
+
+REFIT_OPTIONS = {"bundle", "donor", "backend", "precision", "gpu", "force", "as_json"}
+"""What goes with --refit: all else is the engine's own."""
+
+
+def _check_refit_options() -> None:
+    context = click.get_current_context()
+    for param in context.command.params:
+        given = context.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+        if given and param.name not in REFIT_OPTIONS:
+            raise click.UsageError(f"{param.opts[0]} does not go with --refit, which builds nothing; leave it out")
+
+
+def _refit(bundle: Path, donor: Path, backend: str, precision: str, gpu: int, force: bool, as_json: bool) -> None:
+    from engines.proof import Proof
+    from engines.refit import refit_engine
+    from runtime import Bundle
+    from runtime.backends import RunOptions
+    from runtime.backends.tensorrt import find_host
+    from runtime.engine_record import Flavour
+    from stylegan_edge.display import status
+
+    opened, given = Bundle(bundle), Bundle(donor)
+    library, host = find_host(Flavour(backend), RunOptions(gpu=gpu))
+    with status(f"Refitting {bundle}"):
+        engine, figures = refit_engine(opened, given, library, host, precision, gpu, force)
+    _tell(engine, Proof(tuple(figures)), as_json)
 
 
 def _read_cache(path: Path | None) -> bytes | None:
@@ -148,16 +199,27 @@ def _advancing(advance: Callable[[int], Any]) -> Callable[[float], None]:
     return report
 
 
-def _tell(engine: Engine, as_json: bool) -> None:
+def _tell(engine: Engine, proof: Proof, as_json: bool) -> None:
     from runtime.records import to_plain
-    from stylegan_edge.display import print_json
+    from stylegan_edge.display import figures_document, print_figures, print_json
 
     record = engine.record
     if as_json:
-        print_json({"engine": str(engine.folder), **to_plain(record)})
+        print_json(
+            {
+                "engine": str(engine.folder),
+                **to_plain(record),
+                "parity": figures_document(proof.figures),
+                "unproven": proof.missing,
+            }
+        )
         return
     for name, plan in sorted(record.plans.items()):
         click.echo(f"{name}.plan: {plan.size:,} bytes, batches {' and '.join(map(str, record.profiles))}")
         for warning in plan.warnings:
             click.echo(f"  TensorRT warns: {warning}")
+    if proof.missing is None:
+        print_figures(proof.figures)
+    else:
+        click.echo(f"Its images were not compared here: {proof.missing}")
     click.echo(f"Engine: {engine.folder} ({record.flavour.value} {record.tensorrt}, {record.device.name})")

@@ -38,13 +38,15 @@ def command(output: Path) -> None:
     click.echo("2. Verify: stored samples, then 16 fresh ones against PyTorch")
     with status("Verifying"):
         graphs, batches = OpenGraphs.open(bundle), default_batches(bundle.spec)
+        click.get_current_context().call_on_close(graphs.close)
         figures = verify_golden(bundle, graphs, batches)
         figures += verify_reference(bundle, checkpoint, graphs, batches, samples=16, seed=0)
     print_figures(figures)
     if not all_passed(figures):
         raise ParityError("the images differ from the reference's; the table says by how much")
     click.echo("3. Draw, without PyTorch")
-    pixels = Generator.load(bundle).generate(list(GRID_SEEDS), psi=PSI)
+    with Generator.load(bundle) as generator:
+        pixels = generator.generate(list(GRID_SEEDS), psi=PSI)
     write_png(grid, contact_sheet(list(pixels), columns=GRID_COLUMNS), overwrite=True)
     click.echo(f"Grid of {len(GRID_SEEDS)} faces: {grid.absolute()}")
 

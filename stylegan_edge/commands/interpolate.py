@@ -33,7 +33,6 @@ def command(
 ) -> None:
     """Draw a film that moves from seed to seed in W and returns to the first."""
     from runtime.errors import InputError
-    from runtime.generator import default_batch
     from runtime.video import check_video, style_path, write_video
     from stylegan_edge.display import progress
 
@@ -44,7 +43,7 @@ def command(
         raise InputError(f"{len(seeds)} seeds given, expected a multiple of {per_image}: one a mixing source")
     keys = drawing.styles(generator, seeds)
     path = style_path(keys, frames)
-    size = drawing.batch or default_batch(generator.spec)
+    size = generator.batch_size(drawing.batch)
     with progress("Drawing", frames) as advance:
 
         def pictures() -> Iterator[np.ndarray]:

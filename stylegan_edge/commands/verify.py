@@ -40,19 +40,21 @@ def command(
     seed: int,
     batches: list[int] | None,
     backend: str,
+    gpu: int,
     threads: int | None,
     as_json: bool,
 ) -> int:
     """Check BUNDLE: every file's sha256, then its images against the stored ones. Exits with 1 where one differs."""
     from runtime import Bundle
-    from runtime.backends import BackendName
+    from runtime.backends import BackendName, RunOptions
     from runtime.graphs import OpenGraphs
     from runtime.parity import all_passed
     from runtime.verify import default_batches, verify_golden
     from stylegan_edge.display import figures_document, print_figures, print_json, status
 
     opened = Bundle(bundle)
-    graphs = OpenGraphs.open(opened, BackendName(backend), threads)
+    graphs = OpenGraphs.open(opened, BackendName(backend), RunOptions(threads=threads, gpu=gpu))
+    click.get_current_context().call_on_close(graphs.close)
     sizes = batches or default_batches(opened.spec)
     with status(f"Verifying {bundle}"):
         figures = verify_golden(opened, graphs, sizes)

@@ -205,7 +205,7 @@ from pathlib import Path
 import tensorrt_bindings
 from engines.builder import PlanBuilder, Source
 from engines.options import BuildOptions, parse_profile
-from engines.versions import load_library
+from runtime.tensorrt.versions import load_library
 from runtime.engine_record import Flavour
 from runtime.errors import EngineBuildError
 from runtime.manifest import TensorInfo

@@ -10,10 +10,10 @@ import pytest
 from engines.builder import allow_float16
 from engines.options import BuildOptions, input_shapes, parse_profile
 from engines.progress import ProgressReport
-from engines.versions import Feature, Library, load_library
 from runtime.engine_record import EngineFlags, Flavour, Hardware, Profile
 from runtime.errors import BackendUnavailableError, InputError, MissingDependencyError
 from runtime.manifest import TensorInfo
+from runtime.tensorrt.versions import Feature, Library, load_library
 
 
 def library(version: str, flavour: Flavour = Flavour.TENSORRT, *names: str) -> Library:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from engines.versions import Feature
 from runtime.engine_record import version_numbers
+from runtime.tensorrt.versions import Feature
 from tests.engines.tensorrt_api.bindings import VERSIONS, read_names, unavailable
 from tests.engines.tensorrt_api.used_names import used_names
 
 Names = dict[str, frozenset[str]]
-ENGINES = Path(__file__).parents[2] / "engines"
-USED = used_names(ENGINES)
+ROOT = Path(__file__).parents[2]
+PACKAGES = [ROOT / "engines", ROOT / "runtime" / "tensorrt", ROOT / "runtime" / "backends" / "tensorrt"]
+DASH = "\N{EN DASH}"
+USED = used_names(PACKAGES)
 OPTIONAL = {name: feature for feature in Feature for name in feature.value.names}
 """Names that not all versions have, or that TensorRT-RTX does not honour."""
 
@@ -56,6 +58,17 @@ def test_every_feature_is_where_the_table_says(bindings: tuple[str, Names]) -> N
         assert there == (list(traits.names) if expected else []), f"{feature.name} in TensorRT {version}"
 
 
+def test_the_table_in_the_docs_is_this_one() -> None:
+    shown = (ROOT / "docs" / "tensorrt.md").read_text()
+    lines = ["| | " + " | ".join(VERSIONS) + " | TensorRT-RTX |", "|" + "---|" * (len(VERSIONS) + 2)]
+    for traits in (feature.value for feature in Feature):
+        numbers = map(version_numbers, VERSIONS)
+        there = [traits.since <= version and (traits.until is None or version < traits.until) for version in numbers]
+        label = f"`{traits.label}`" if traits.label.startswith("--") else traits.label
+        lines.append(f"| {label} | " + " | ".join("yes" if item else DASH for item in (*there, traits.in_rtx)) + " |")
+    assert "\n".join(lines) in shown
+
+
 def test_the_code_uses_every_name_of_every_feature() -> None:
     assert set(OPTIONAL) <= set(USED)
 
@@ -69,6 +82,7 @@ def test_the_names_are_really_found_in_the_code() -> None:
     }
     expected |= {"OnnxParser.parse", "IProgressMonitor.step_complete", "ParserError.desc", "ILogger.WARNING"}
     expected |= {"IOptimizationProfile.set_shape", "ITimingCache.serialize", "ILayer.precision", "ITensor.dtype"}
+    expected |= {"Runtime.deserialize_cuda_engine", "IExecutionContext.execute_async_v3", "Refitter.refit_cuda_engine"}
     assert expected <= set(USED)
     assert len(USED) > 50
 
@@ -79,4 +93,4 @@ def test_the_names_are_really_found_in_the_code() -> None:
 def test_a_use_that_can_not_be_looked_up_is_an_error(code: str, tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(f"def build(trt, builder: tensorrt.Builder):\n    {code}\n")
     with pytest.raises(AssertionError, match="annotated name"):
-        used_names(tmp_path)
+        used_names([tmp_path])

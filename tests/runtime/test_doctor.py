@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 
 from runtime import doctor
+from runtime.backends import RunOptions, examine_ways
 from runtime.doctor import Finding, can_draw, examine
 
 
@@ -23,8 +24,7 @@ def test_versions_are_those_installed() -> None:
 
 def test_without_onnxruntime_nothing_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    findings = examine()
-    assert not can_draw(findings)
+    assert not can_draw(examine_ways(None, RunOptions()))
     assert "pip install 'stylegan-edge[cpu]'" in _found("onnxruntime").advice
 
 
@@ -32,7 +32,7 @@ def test_a_missing_driver_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.device.DRIVER", "libnothing.so")
     assert _found("GPU").found is None
     assert "libnothing.so can't be loaded" in _found("GPU").advice
-    assert can_draw(examine())
+    assert can_draw(examine_ways(None, RunOptions()))
 
 
 def test_a_missing_package_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

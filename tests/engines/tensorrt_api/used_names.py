@@ -1,4 +1,4 @@
-"""Every TensorRT name that a package's code uses, read from the code itself.
+"""Every TensorRT name that the code of some packages uses, read from the code itself.
 
 Two conventions make that possible: a variable `trt` is the module, and any other variable that holds a TensorRT object
 is annotated with its class, `config: tensorrt.IBuilderConfig`. What breaks them can't be resolved, and is an error.
@@ -7,7 +7,7 @@ is annotated with its class, `config: tensorrt.IBuilderConfig`. What breaks them
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MODULE = "trt"
@@ -15,10 +15,10 @@ ANNOTATION = "tensorrt."
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-def used_names(package: Path) -> dict[str, set[str]]:
-    """`Class.member` or `NAME` -> where it is used, over all files of a package."""
+def used_names(packages: Iterable[Path]) -> dict[str, set[str]]:
+    """`Class.member` or `NAME` -> where it is used, over all files of some packages."""
     found: dict[str, set[str]] = {}
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for package in packages for path in package.rglob("*.py")):
         for name, line in _names_of_file(ast.parse(path.read_text())):
             found.setdefault(name, set()).add(f"{path.name}:{line}")
     return found
