@@ -47,7 +47,9 @@ def prove(bundle: Bundle, library: Library, engine: Engine, gpu: int = 0) -> lis
             stack.callback(graphs[name].close)
         others = [name for name in ("mapping", "synthesis") if name not in graphs]
         graphs |= open_on_cpu(bundle, others, engine.record.precision, options)
-        opened = OpenGraphs(graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), ())
+        opened = OpenGraphs(
+            graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), precision=engine.record.precision
+        )
         figures = verify_golden(bundle, opened, default_batches(bundle.spec))
     if not all_passed(figures) and not engine.record.flags.tf32:
         worst = next(item for item in figures if not item.passed)

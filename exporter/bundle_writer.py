@@ -18,6 +18,7 @@ from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
 from exporter.mean_w import SAMPLES, SEED
+from exporter.networks.deploy import DTYPES
 from runtime.backends import BackendName
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
@@ -36,19 +37,19 @@ from runtime.manifest import (
 from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
 from runtime.noise import NO_NOISE
 from runtime.output import move_into_place, staging_folder
-from runtime.parity import Comparison, Figures
+from runtime.parity import FP32, Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
 from runtime.verify import golden_inputs, in_batches, pipeline_inputs
 
-PRECISIONS = ("fp32",)
-"""Precisions that export writes."""
+PRECISIONS = tuple(DTYPES)
+"""Precisions that export writes. float32 is in every bundle: what others are judged by, and what runs everywhere."""
 RECORDED_VERSIONS = ("stylegan-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def export(
     checkpoint: Checkpoint,
     path: str | Path,
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Sequence[str] = (FP32,),
     mask: Mask | np.ndarray | str | None = None,
     noise: str | NoiseMode = NoiseMode.EXPLICIT,
     resolution: int | None = None,
@@ -58,6 +59,7 @@ def export(
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
+    `precisions` are those of synthesis and pipeline, "fp32" among them; mapping is float32.
     `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
     "const" or "none". `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
     checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
@@ -79,19 +81,19 @@ def export(
     keep_freed_memory()
     with staging_folder(path) as folder:
         reference = draw_reference(checkpoint.build(), checkpoint.spec, chosen, mode)
-        graphs = {graph.name.value: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, pipeline)}
+        described = {graph.key: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline)}
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
             options=_options(chosen, mode),
-            graphs=graphs,
+            graphs=described,
             parity=(),
             provenance=provenance,
             files={entry.name: _describe(entry) for entry in sorted(folder.iterdir())},
         )
         _write_manifest(folder, manifest)
-        figures = _measure(Bundle(folder), reference)
+        figures = list(_measure(Bundle(folder), reference))
         _require_parity(figures)
         _write_manifest(folder, dataclasses.replace(manifest, parity=tuple(figures)))
         move_into_place(folder, path)
@@ -116,6 +118,8 @@ def _check_options(precisions: Sequence[str], noise: str | NoiseMode) -> NoiseMo
     unknown = [item for item in precisions if item not in PRECISIONS]
     if unknown or not precisions:
         raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
+    if FP32 not in precisions or len(set(precisions)) < len(precisions):
+        raise InputError(f"precisions are {', '.join(precisions)}, expected {FP32} among them and none twice")
     try:
         return NoiseMode(noise)
     except ValueError:
@@ -136,12 +140,15 @@ def _options(mask: Mask, noise: NoiseMode) -> ExportOptions:
     return ExportOptions(noise, rows, mask.sources, mask.is_identity)
 
 
-def _graphs(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, pipeline: bool) -> Iterator[Graph]:
+def _graphs(
+    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisions: Sequence[str], pipeline: bool
+) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
-    yield build_synthesis(checkpoint, mask, noise)
-    if pipeline:
-        yield build_pipeline(checkpoint, mask, noise)
+    for precision in precisions:
+        yield build_synthesis(checkpoint, mask, noise, precision)
+        if pipeline:
+            yield build_pipeline(checkpoint, mask, noise, precision)
 
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:
@@ -192,30 +199,43 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
 
 
-def _measure(bundle: Bundle, reference: Reference) -> list[Figures]:
-    """Run every graph over the golden samples, whole images, on ONNX Runtime."""
-    graphs, samples = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME), reference.samples
+def _measure(bundle: Bundle, reference: Reference) -> Iterator[Figures]:
+    """Run every graph over the golden samples, whole images, on ONNX Runtime; one precision at a time."""
+    for precision in bundle.precisions:
+        graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=precision)
+        if precision == FP32:
+            yield _measure_mapping(graphs, reference)
+        yield from _measure_images(bundle, graphs, reference)
+        graphs.close()
+
+
+def _measure_mapping(graphs: OpenGraphs, reference: Reference) -> Figures:
+    samples = reference.samples
     mapping = Comparison("mapping", "reference", len(samples.z))
     labels = {"c": samples.c} if samples.c.shape[1] else {}
     mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
-    rounding = bundle.spec.synthesis.float32_rounding
-    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec), rounding=rounding)
-    pipeline = Comparison("pipeline", "reference", 1, rounding=rounding)
+    return mapping.figures()
+
+
+def _measure_images(bundle: Bundle, graphs: OpenGraphs, reference: Reference) -> Iterator[Figures]:
+    samples, rounding = reference.samples, bundle.spec.synthesis.float32_rounding
+    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec), graphs.precision, rounding)
+    pipeline = Comparison("pipeline", "reference", 1, graphs.precision, rounding)
     for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec)):
         inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
         synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
+    yield synthesis.figures()
     if graphs.pipeline is not None:
         for index in np.flatnonzero(~samples.mixed):
             inputs = pipeline_inputs(samples, bundle, int(index), batch=1)
             pipeline.add_images(reference.images[index][None], graphs.pipeline.run(inputs, ["image", "pixels"]), 1)
-    measured = [mapping, synthesis] + ([pipeline] if graphs.pipeline is not None else [])
-    return [comparison.figures() for comparison in measured]
+        yield pipeline.figures()
 
 
 def _require_parity(figures: Sequence[Figures]) -> None:
     for item in figures:
         if not item.passed:
             raise ParityError(
-                f"the {item.graph} graph does not draw the reference's images ({'; '.join(item.failures())}); "
-                "the bundle was not written"
+                f"the {item.graph} graph in {item.precision} does not draw the reference's images "
+                f"({'; '.join(item.failures())}); the bundle was not written"
             )

@@ -17,7 +17,7 @@ from runtime.graphs import OpenGraphs
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
-from runtime.parity import Comparison, Figures
+from runtime.parity import FP32, Comparison, Figures
 from runtime.spec import TRANSFORM, latent_names, noise_name
 from runtime.transforms import make_transform
 from runtime.verify import check_batches, in_batches
@@ -56,14 +56,17 @@ def verify_reference(
     check_batches(batches)
     reference = _matching(bundle, checkpoint)
     network = reference.completed().build()
-    names = ["mapping", "synthesis"] + (["pipeline"] if graphs.pipeline else [])
+    names = ["mapping"] * (graphs.precision == FP32) + ["synthesis"] + ["pipeline"] * (graphs.pipeline is not None)
     rounding = bundle.spec.synthesis.float32_rounding
     comparisons = {
-        (name, batch): Comparison(name, "reference", batch, rounding=rounding) for batch in batches for name in names
+        (name, batch): Comparison(name, "reference", batch, graphs.precision, rounding)
+        for batch in batches
+        for name in names
     }
     for chunk in _chunks(network, bundle, samples, seed):
         for batch in batches:
-            _run_mapping(chunk, graphs, comparisons["mapping", batch], batch)
+            if ("mapping", batch) in comparisons:
+                _run_mapping(chunk, graphs, comparisons["mapping", batch], batch)
             _run_synthesis(chunk, bundle, graphs, comparisons["synthesis", batch], batch)
             if graphs.pipeline is not None:
                 _run_pipeline(chunk, bundle, graphs, comparisons["pipeline", batch], batch)

@@ -14,6 +14,7 @@ from runtime.errors import BundleError, IntegrityError
 from runtime.files import sha256_of_path
 from runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileInfo, GraphInfo, Manifest
 from runtime.mixing import Mask
+from runtime.parity import TOLERANCES
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 
 CONSTANTS = "constants.npz"
@@ -61,6 +62,11 @@ class Bundle:
     def graph_path(self, name: str, precision: str = "fp32") -> Path:
         """Where a graph's ONNX file is."""
         return self.path / self.graph(name, precision).file
+
+    @property
+    def precisions(self) -> list[str]:
+        """The precisions that it holds synthesis in, float32 first."""
+        return [name for name in TOLERANCES if graph_key("synthesis", name) in self.manifest.graphs]
 
     def precision_of(self, name: str, precision: str) -> str:
         """The precision in which a graph is run with others of `precision`: mapping stays in float32."""

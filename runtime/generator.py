@@ -12,12 +12,13 @@ from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunO
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
-from runtime.graphs import FP32, OpenGraphs
+from runtime.graphs import OpenGraphs
 from runtime.latency import Latency, measure_latency
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
 from runtime.noise import Noise, as_floats, check_whole, noise_arrays
+from runtime.parity import FP32
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 from runtime.transforms import check_transform
 

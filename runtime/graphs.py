@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.backends import Attempt, BackendName, GraphRunner, RunOptions, open_graphs
-from runtime.bundle import Bundle
-
-FP32 = "fp32"
+from runtime.bundle import Bundle, graph_key
+from runtime.parity import FP32
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,8 @@ class OpenGraphs:
     mapping: GraphRunner
     synthesis: GraphRunner
     pipeline: GraphRunner | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[Attempt, ...] = ()
+    precision: str = FP32
 
     @classmethod
     def open(
@@ -29,9 +29,11 @@ class OpenGraphs:
         pipeline: bool = True,
     ) -> OpenGraphs:
         """Open the graphs. Raises BackendUnavailableError or EngineMismatchError where the backend can't be had."""
-        names = ["mapping", "synthesis"] + ["pipeline"] * (pipeline and "pipeline" in bundle.manifest.graphs)
+        names = ["mapping", "synthesis"] + ["pipeline"] * (
+            pipeline and graph_key("pipeline", precision) in bundle.manifest.graphs
+        )
         graphs, attempts = open_graphs(bundle, names, precision, backend, options or RunOptions())
-        return cls(graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), tuple(attempts))
+        return cls(graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), tuple(attempts), precision)
 
     def close(self) -> None:
         """Free what the graphs hold."""

@@ -14,7 +14,7 @@ from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.graphs import OpenGraphs
 from runtime.manifest import NoiseMode
 from runtime.noise import noise_arrays
-from runtime.parity import Comparison, Figures, to_pixels
+from runtime.parity import FP32, Comparison, Figures, to_pixels
 from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
 BATCHES = (1, 2, 3, 8)
@@ -29,14 +29,18 @@ def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
 
 
 def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
-    """Figures of every float32 graph against the stored samples; `passed` says which are within tolerance."""
+    """Figures of the opened graphs against the stored samples; `passed` says which are within tolerance.
+
+    Mapping is float32 in every precision, so it is compared with float32's graphs alone.
+    """
     golden = GoldenSamples.read(bundle)
     figures = []
     for batch in check_batches(batches):
-        figures.append(_mapping(golden, graphs.mapping, batch))
-        figures.append(_synthesis(golden, bundle, graphs.synthesis, batch))
+        if graphs.precision == FP32:
+            figures.append(_mapping(golden, graphs.mapping, batch))
+        figures.append(_synthesis(golden, bundle, graphs, batch))
         if graphs.pipeline is not None:
-            figures.append(_pipeline(golden, bundle, graphs.pipeline, batch))
+            figures.append(_pipeline(golden, bundle, graphs, graphs.pipeline, batch))
     return figures
 
 
@@ -62,17 +66,19 @@ def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
     return comparison.figures()
 
 
-def _synthesis(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
-    comparison = Comparison("synthesis", "golden", batch, rounding=bundle.spec.synthesis.float32_rounding)
+def _synthesis(golden: GoldenSamples, bundle: Bundle, graphs: OpenGraphs, batch: int) -> Figures:
+    rounding = bundle.spec.synthesis.float32_rounding
+    comparison = Comparison("synthesis", "golden", batch, graphs.precision, rounding)
     for rows, distinct in in_batches(len(golden.styles), batch):
         inputs = {"styles": golden.styles[rows], **golden_inputs(golden, bundle, rows)}
-        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
+        _compare_images(comparison, golden, rows, graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
     return comparison.figures()
 
 
-def _pipeline(golden: GoldenSamples, bundle: Bundle, graph: GraphRunner, batch: int) -> Figures:
+def _pipeline(golden: GoldenSamples, bundle: Bundle, graphs: OpenGraphs, graph: GraphRunner, batch: int) -> Figures:
     """Images whose rows all come from their own latents; psi is one vector a run, so images of a batch share it."""
-    comparison = Comparison("pipeline", "golden", batch, rounding=bundle.spec.synthesis.float32_rounding)
+    rounding = bundle.spec.synthesis.float32_rounding
+    comparison = Comparison("pipeline", "golden", batch, graphs.precision, rounding)
     for index in np.flatnonzero(~golden.mixed):
         inputs = pipeline_inputs(golden, bundle, int(index), batch)
         outputs = graph.run(inputs, ["image", "pixels"])

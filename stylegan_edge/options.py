@@ -106,6 +106,7 @@ class Drawing:
     class_: int | None
     noise: str | int
     backend: str
+    precision: str
     gpu: int
     threads: int | None
     batch: int | None
@@ -115,7 +116,7 @@ class Drawing:
         """Open a bundle as asked."""
         from runtime import Generator
 
-        generator = Generator.load(bundle, backend=self.backend, threads=self.threads, gpu=self.gpu)
+        generator = Generator.load(bundle, self.backend, self.precision, self.threads, self.gpu)
         # A GPU's memory must be freed while the interpreter is whole.
         click.get_current_context().call_on_close(generator.close)
         return generator
@@ -158,6 +159,13 @@ def drawing_options(command: Command) -> Command:
 
     wrapped: Command = running_options(packed)
     for option in (
+        click.option(
+            "--precision",
+            default="fp32",
+            show_default=True,
+            metavar="P",
+            help="One of those that BUNDLE was exported in.",
+        ),
         click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
         click.option(
             "--cutoff",

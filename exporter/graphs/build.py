@@ -14,6 +14,7 @@ import torch
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy import DeployMapping, deploy_pipeline, deploy_synthesis
+from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
 from runtime.mixing import Mask
@@ -21,6 +22,8 @@ from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
 MAX_NODES_PER_LAYER = 18
 """Nodes a layer: more means that something was not folded. StyleGAN's instance normalisation makes for the most."""
+HALF_NODES = 6
+"""Nodes more a layer in float16: to it and back, a clamp, what weights were divided by, a bias of its own."""
 FEWEST_LAYERS = 3
 """Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
 
@@ -39,10 +42,16 @@ class Graph:
 
     name: GraphName
     model: ir.Model
+    precision: str = "fp32"
+
+    @property
+    def key(self) -> str:
+        """What the manifest calls it, and its file without the ending."""
+        return graph_key(self.name.value, self.precision)
 
     def save(self, folder: Path) -> GraphInfo:
         """Write the graph, check the file written, and describe it. Raises ExportError where the check fails."""
-        path = folder / f"{self.name.value}.onnx"
+        path = folder / f"{self.key}.onnx"
         ir.save(self.model, path)
         try:
             onnx.checker.check_model(str(path), full_check=True)
@@ -52,7 +61,7 @@ class Graph:
             file=path.name,
             inputs=tuple(_describe(value) for value in self.model.graph.inputs),
             outputs=tuple(_describe(value) for value in self.model.graph.outputs),
-            precision="fp32",
+            precision=self.precision,
             opset=OPSET,
             nodes=len(self.model.graph),
         )
@@ -75,22 +84,23 @@ def build_mapping(checkpoint: Checkpoint) -> Graph:
     return Graph(GraphName.MAPPING, trace(module, GraphName.MAPPING.value, arguments, inputs, ["w"]))
 
 
-def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
+def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32") -> Graph:
     """`synthesis`: styles [N, K, w_dim], noise, transform -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
     styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
     maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
-    module = deploy_synthesis(spec, checkpoint.weights, mask.matrix, noise.value)
+    module = deploy_synthesis(spec, checkpoint.weights, mask.matrix, noise.value, precision)
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
     model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
-    allowed = MAX_NODES_PER_LAYER * max(len(spec.layers), FEWEST_LAYERS) + module.more_nodes
+    per_layer = MAX_NODES_PER_LAYER + (0 if precision == "fp32" else HALF_NODES)
+    allowed = per_layer * max(len(spec.layers), FEWEST_LAYERS) + module.more_nodes
     if len(model.graph) > allowed:
         raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
-    return Graph(GraphName.SYNTHESIS, model)
+    return Graph(GraphName.SYNTHESIS, model, precision)
 
 
-def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Graph:
+def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32") -> Graph:
     """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise, transform -> image, pixels."""
     spec = checkpoint.spec
     sources = 1 if mask.is_identity else mask.matrix.shape[1]
@@ -106,9 +116,10 @@ def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode) -> Grap
         tuple(item.example for item in maps),
         *(item.example for item in transforms),
     )
-    module = deploy_pipeline(spec, checkpoint.weights, matrix, noise.value)
+    module = deploy_pipeline(spec, checkpoint.weights, matrix, noise.value, precision)
     inputs = [*latents, *labels, psi, *maps, *transforms]
-    return Graph(GraphName.PIPELINE, trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"]))
+    model = trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"])
+    return Graph(GraphName.PIPELINE, model, precision)
 
 
 def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
 )
+@click.option("--precision", metavar="LIST", help="Precisions to check [default: all that BUNDLE has].")
 @running_options
 @JSON
 def command(
@@ -39,6 +41,7 @@ def command(
     samples: int,
     seed: int,
     batches: list[int] | None,
+    precision: str | None,
     backend: str,
     gpu: int,
     threads: int | None,
@@ -53,21 +56,25 @@ def command(
     from stylegan_edge.display import figures_document, print_figures, print_json, status
 
     opened = Bundle(bundle)
-    graphs = OpenGraphs.open(opened, BackendName(backend), RunOptions(threads=threads, gpu=gpu))
-    click.get_current_context().call_on_close(graphs.close)
+    options = RunOptions(threads=threads, gpu=gpu)
     sizes = batches or default_batches(opened.spec)
+    figures: list[Figures] = []
+    ran: dict[str, tuple[str, str]] = {}
     with status(f"Verifying {bundle}"):
-        figures = verify_golden(opened, graphs, sizes)
-        if reference is not None:
-            figures += _against_reference(opened, graphs, reference, sizes, samples, seed)
+        for name in _precisions(opened, precision):
+            graphs = OpenGraphs.open(opened, BackendName(backend), options, name)
+            with closing(graphs):
+                figures += verify_golden(opened, graphs, sizes)
+                if reference is not None:
+                    figures += _against_reference(opened, graphs, reference, sizes, samples, seed)
+                ran[name] = (graphs.synthesis.backend.value, graphs.synthesis.device)
     passed = all_passed(figures)
     if as_json:
         print_json(
             {
                 "bundle": str(bundle),
                 "passed": passed,
-                "backend": graphs.synthesis.backend.value,
-                "device": graphs.synthesis.device,
+                "ran": [{"precision": name, "backend": one, "device": on} for name, (one, on) in ran.items()],
                 "reference": None if reference is None else str(reference),
                 "samples": samples,
                 "seed": seed,
@@ -82,8 +89,20 @@ def command(
         if reference is not None:
             click.echo(f"Reference: {reference}, {samples} samples from seed {seed}.")
         verdict = "the images are the right ones" if passed else "FAILED: the images differ"
-        click.echo(f"{graphs.synthesis.backend.value} on {graphs.synthesis.device}: {verdict}.")
+        where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in ran.items())
+        click.echo(f"{where}: {verdict}.")
     return 0 if passed else 1
+
+
+def _precisions(bundle: Bundle, text: str | None) -> list[str]:
+    """Those asked for, or all. Raises InputError for one that the bundle lacks."""
+    from runtime.errors import InputError
+
+    names = bundle.precisions if text is None else [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in bundle.precisions]
+    if unknown:
+        raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(bundle.precisions)}")
+    return names
 
 
 def _against_reference(

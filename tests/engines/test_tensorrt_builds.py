@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.official_sizes import stylegan3_spec
 from exporter import export
+from exporter.bundle_writer import PRECISIONS
 from exporter.checkpoints import Checkpoint
 from exporter.graphs import build_synthesis
 from runtime import Bundle
@@ -68,16 +69,16 @@ CASES = {
 
 @pytest.fixture(scope="module", params=CASES)
 def built(request: pytest.FixtureRequest, tensorrt_libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """One row of the table: exported with its pipeline graph, all its graphs built."""
+    """One row of the table: exported with its pipeline graph and in float16, all its graphs built."""
     case = CASES[request.param]
     target = tmp_path_factory.mktemp(request.param) / "bundle"
-    bundle = export(case.checkpoint(), target, pipeline=True, **case.options)  # type: ignore[arg-type]
+    bundle = export(case.checkpoint(), target, PRECISIONS, pipeline=True, **case.options)  # type: ignore[arg-type]
     graphs = [bundle.graph_path(name) for name in bundle.manifest.graphs]
     return Built(bundle, build_plans(graphs, BATCHES, tensorrt_libraries))
 
 
 def test_every_graph_builds_without_a_warning(built: Built) -> None:
-    assert set(built.reports) == {"mapping", "synthesis", "pipeline"}
+    assert set(built.reports) == {"mapping", "synthesis", "pipeline", "synthesis.fp16", "pipeline.fp16"}
     for report in built.reports.values():
         assert_built(report)
 
@@ -85,7 +86,7 @@ def test_every_graph_builds_without_a_warning(built: Built) -> None:
 def test_the_plans_outputs_are_the_documented_ones(built: Built) -> None:
     channels, side = built.bundle.spec.img_channels, built.bundle.spec.resolution
     assert built.reports["mapping"].outputs == (TensorInfo("w", "float32", (-1, built.bundle.spec.w_dim)),)
-    for name in ("synthesis", "pipeline"):
+    for name in built.reports.keys() - {"mapping"}:
         assert built.reports[name].outputs == (
             TensorInfo("image", "float32", (-1, channels, side, side)),
             TensorInfo("pixels", "uint8", (-1, side, side, channels)),

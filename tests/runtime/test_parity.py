@@ -106,3 +106,10 @@ def test_repetitions_do_not_count_as_more_values() -> None:
 def test_arrays_of_another_shape_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="can't be compared"):
         Comparison("mapping", "golden", 1).add(np.zeros((1, 2)), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("share", [1e-4, 0.01, 0.5, 3.0, 1e6])
+def test_the_share_allowed_is_found_for_images_of_any_size(share: float) -> None:
+    """Images that reach 10,000 times as far as they should once made the search for it endless."""
+    for count in (1, 1000, ENOUGH_VALUES - 1, ENOUGH_VALUES):
+        assert min(share, 1.0) <= allowed_share(share, count) <= max(1.0, share)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
 
@@ -161,11 +162,16 @@ class DeploySynthesis(nn.Module):
     """`styles` [N, K, w_dim], noise [N or 1, 1, H, W] a noise input, `transform` [N or 1, 3, 3] -> image and pixels.
 
     `mask` [num_ws, K] builds the rows of `ws` out of the K sources. `noise` is "explicit" (inputs), "const" (the
-    checkpoint's buffers as constants) or "none".
+    checkpoint's buffers as constants) or "none". `dtype` is that of convolutions and what lies between them; styles,
+    epilogues and images are float32 always (see `half`).
     """
 
-    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
+    def __init__(
+        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
+        self.dtype = dtype
+        self.half_precision = dtype is not torch.float32
         self.spec = spec
         self.weights = weights
         self.mask = mask
@@ -186,6 +192,24 @@ class DeploySynthesis(nn.Module):
         """The graph's outputs: `image` and `pixels`."""
         image = self.image(styles, noise, transform)
         return image, to_pixels(image)
+
+    def kernel(self, array: np.ndarray) -> Tensor:
+        """A constant of a convolution."""
+        return constant(array).to(self.dtype)
+
+    def normalized(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [out, in, k, k] as they are convolved with, and what each output channel was divided by [out]."""
+        return unit_channels(weight) if self.half_precision else (weight, np.ones(len(weight)))
+
+    def widen(self, x: Tensor) -> Tensor:
+        """A convolution's output, for what follows it."""
+        return x.to(torch.float32) if self.half_precision else x
+
+    def narrow(self, x: Tensor, clamped: bool = False, limit: float = ACTIVATION_LIMIT) -> Tensor:
+        """What a convolution or filter takes; in float16, within `limit`, unless it is `clamped` already."""
+        if not self.half_precision:
+            return x
+        return (x if clamped else x.clamp(-limit, limit)).to(self.dtype)
 
     def add_noise_constants(self, key: str, buffer: str | None, strength: np.ndarray) -> None:
         """Register what `with_noise` needs: the strength, and its product with the stored noise where that is baked."""

@@ -36,8 +36,10 @@ from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
 class DeployStyleGAN1(DeploySynthesis):
     """A StyleGAN synthesis network at its specification's level of detail."""
 
-    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
-        super().__init__(spec, weights, mask, noise)
+    def __init__(
+        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(spec, weights, mask, noise, dtype)
         self.network = cast(StyleGAN1Spec, spec.synthesis)
         self.styled = [layer for layer in spec.layers if layer.style is not None]
         self.mixer = StyleMixer([layer.style for layer in self.styled if layer.style is not None], mask)
@@ -68,12 +70,16 @@ class DeployStyleGAN1(DeploySynthesis):
             self.register_buffer("const", constant(const[None]))
         else:
             weight = float64(self.weights, f"{name}.weight") * (rates.conv / math.sqrt(layer.in_channels * 9))
-            self.register_buffer(f"{key}_weight", constant(repeating_kernel(weight) if layer.up else weight))
-            self.register_buffer(f"{key}_bias", constant(bias))
+            weight, norm = self.normalized(weight)
+            self.register_buffer(f"{key}_weight", self.kernel(repeating_kernel(weight) if layer.up else weight))
+            early = self.kernel(bias / norm) if self._bias_is_early(layer) else constant(bias[:, None, None])
+            self.register_buffer(f"{key}_bias", early if self.half_precision else constant(bias))
+            if self.half_precision:
+                self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
         if layer.up:
             taps = np.asarray(self.network.blur_filter)
             kernel = np.broadcast_to(np.outer(taps, taps), (layer.out_channels, 1, len(taps), len(taps)))
-            self.register_buffer(f"blur_{layer.out_channels}", constant(kernel))
+            self.register_buffer(f"blur_{layer.out_channels}", self.kernel(kernel))
         if layer.noise is not None:
             strength = float64(self.weights, f"{name}.noise_weight")[:, None, None]
             if rates.noise is not None:
@@ -83,8 +89,12 @@ class DeployStyleGAN1(DeploySynthesis):
     def _add_to_rgb(self, layer: Layer) -> None:
         key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
         weight = float64(self.weights, f"{name}.weight") * (self.network.rates.rgb / math.sqrt(layer.in_channels))
-        self.register_buffer(f"{key}_weight", constant(weight))
-        self.register_buffer(f"{key}_bias", constant(float64(self.weights, f"{name}.bias")))
+        bias = float64(self.weights, f"{name}.bias")
+        weight, norm = self.normalized(weight)
+        self.register_buffer(f"{key}_weight", self.kernel(weight))
+        self.register_buffer(f"{key}_bias", constant(bias[:, None, None] if self.half_precision else bias))
+        if self.half_precision:
+            self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
 
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
@@ -94,23 +104,39 @@ class DeployStyleGAN1(DeploySynthesis):
         for layer in self.spec.layers:
             key = layer.name.replace(".", "_")
             if layer.kind is LayerKind.TO_RGB:
-                images.append(functional.conv2d(x, self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")))
+                images.append(self._to_rgb(x, key))
                 continue
             if layer.kind is LayerKind.CONV:
                 x = self._convolve(x, layer, key)
             x = functional.leaky_relu(self.with_noise(x, key, layer.noise, noise), LEAKY_SLOPE)
-            x = self._adapt(x, split[f"{layer.name} scale"], split[f"{layer.name} shift"])
+            x = self.narrow(self._adapt(x, split[f"{layer.name} scale"], split[f"{layer.name} shift"]))
         image = images[-1]
         if self.network.fade:
             image = image * (1 - self.network.fade) + self._repeat(images[-2], 2) * self.network.fade
         return self._repeat(image, self.network.resolution // image.shape[-1])
 
+    def _to_rgb(self, x: Tensor, key: str) -> Tensor:
+        weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
+        if not self.half_precision:
+            return functional.conv2d(x, weight, bias)
+        return self.widen(functional.conv2d(x, weight)) * self.get_buffer(f"{key}_norm") + bias
+
     def _convolve(self, x: Tensor, layer: Layer, key: str) -> Tensor:
         """Convolution, blur where it raises the resolution, and bias."""
-        weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
+        bias, early = self.get_buffer(f"{key}_bias"), self._bias_is_early(layer)
+        if not self.half_precision:
+            return self._filter(x, layer, key, bias)
+        x = self.widen(self._filter(x, layer, key, bias if early else None)) * self.get_buffer(f"{key}_norm")
+        return x if early else x + bias
+
+    def _bias_is_early(self, layer: Layer) -> bool:
+        """Whether zeros at the border are blurred into what the bias was added to."""
+        return layer.up and self.network.bias_before_blur
+
+    def _filter(self, x: Tensor, layer: Layer, key: str, bias: Tensor | None) -> Tensor:
+        weight, before = self.get_buffer(f"{key}_weight"), self._bias_is_early(layer)
         if not layer.up:
             return functional.conv2d(x, weight, bias, padding=1)
-        before = self.network.bias_before_blur
         x = functional.conv_transpose2d(x, weight, bias if before else None, stride=2, padding=1)
         kernel = self.get_buffer(f"blur_{layer.out_channels}")
         taps, channels = kernel.shape[-1], layer.out_channels

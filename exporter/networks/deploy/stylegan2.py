@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -28,23 +29,43 @@ from exporter.networks.deploy.common import (
     float64,
     split_layers,
 )
+from exporter.networks.deploy.half import unit_styles
 from exporter.networks.fir import UP, transposed_conv_padding
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from exporter.networks.stylegan2 import ACTIVATION_GAIN, RESNET_GAIN
 from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
 
 
-class StyleBank(nn.Module):
-    """Layer rows [N, L, w_dim] -> each layer's style s [N, in, 1, 1] and each convolution's d [N, out, 1, 1].
+@dataclass(frozen=True)
+class Styles:
+    """By layer name: style s [N, in, 1, 1], a convolution's d [N, out, 1, 1], and what s was divided by [N, 1, 1, 1].
 
-    Convolutions come first among the layers: two batched matrix products make all styles and coefficients.
+    Nothing was divided, and the last is empty, in float32.
+    """
+
+    scales: dict[str, Tensor]
+    demodulations: dict[str, Tensor]
+    norms: dict[str, Tensor]
+
+
+class StyleBank(nn.Module):
+    """Layer rows [N, L, w_dim] -> all layers' styles.
+
+    Convolutions come first among the layers: two batched matrix products make all styles and coefficients. `kernels`
+    holds each convolution's weight [out, in, k, k] as it is convolved with, and what its channels were divided by.
     """
 
     def __init__(
-        self, spec: GeneratorSpec, layers: Sequence[Layer], gains: Mapping[str, float], weights: Weights
+        self,
+        spec: GeneratorSpec,
+        layers: Sequence[Layer],
+        gains: Mapping[str, float],
+        weights: Weights,
+        kernels: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        unit: bool,
     ) -> None:
         super().__init__()
-        self.layers = layers
+        self.layers, self.unit = layers, unit
         self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
         self.width = max(max(layer.in_channels, layer.out_channels) for layer in layers)
         affines = []
@@ -53,23 +74,34 @@ class StyleBank(nn.Module):
             affines.append((weight, float64(weights, f"synthesis.{layer.name}.affine.bias")))
         self.affine = StackedAffine(affines, self.width)
         energy = np.zeros((len(self.convs), self.width, self.width))
-        epsilon = np.zeros((len(self.convs), 1, 1))
+        epsilon = np.zeros((len(self.convs), 1, self.width if unit else 1))
         for index, layer in enumerate(self.convs):
-            weight = float64(weights, f"synthesis.{layer.name}.weight")
+            kernel, norm = kernels[layer.name]
             gain = gains[layer.name]  # of the activation: d * gain = rsqrt((energy + eps) / gain^2)
-            energy[index, : layer.in_channels, : layer.out_channels] = (weight**2).sum(axis=(2, 3)).T / gain**2
+            energy[index, : layer.in_channels, : layer.out_channels] = (kernel**2).sum(axis=(2, 3)).T / gain**2
             epsilon[index] = EPSILON * demodulation_scale(spec, layer) ** 2 / gain**2
+            if unit:
+                epsilon[index, 0, : layer.out_channels] /= norm**2
         self.register_buffer("energy", constant(energy))
         self.register_buffer("epsilon", constant(epsilon))
+        if unit:
+            widths = np.array([layer.in_channels for layer in layers])
+            self.register_buffer("inverse_widths", constant(1 / widths[:, None, None]))
 
-    def forward(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Styles and demodulation coefficients, by layer name."""
-        styles = self.affine(rows)
+    def forward(self, rows: Tensor) -> Styles:
+        """Each layer's style. With `unit`, d = rsqrt(sum (W s)^2 / |s|^2 + eps / |s|^2): the norm is in it."""
+        styles, epsilon, norms = self.affine(rows), self.get_buffer("epsilon"), {}
+        if self.unit:
+            styles, norm = unit_styles(styles, self.get_buffer("inverse_widths"))
+            inverse = 1 / norm[:, : len(self.convs)]
+            epsilon = epsilon * (inverse * inverse)
+            norms = split_layers(norm, [{layer.name: 1} for layer in self.layers], 1)
         convs = styles[:, : len(self.convs)]  # [N, convs, 1, C]
-        energy = torch.matmul(convs * convs, self.get_buffer("energy")) + self.get_buffer("epsilon")
-        return (
+        energy = torch.matmul(convs * convs, self.get_buffer("energy")) + epsilon
+        return Styles(
             split_layers(styles, [{layer.name: layer.in_channels} for layer in self.layers], self.width),
             split_layers(torch.rsqrt(energy), [{layer.name: layer.out_channels} for layer in self.convs], self.width),
+            norms,
         )
 
 
@@ -81,18 +113,21 @@ def demodulation_scale(spec: GeneratorSpec, layer: Layer) -> float:
 class DeployStyleGAN2(DeploySynthesis):
     """A StyleGAN2 synthesis network."""
 
-    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
-        super().__init__(spec, weights, mask, noise)
+    def __init__(
+        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(spec, weights, mask, noise, dtype)
         self.network = _network(spec)
         self.layers = sorted(
             spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
         )  # stable: convolutions first
         self.mixer = StyleMixer([layer.style for layer in self.layers if layer.style is not None], mask)
         gains = {layer.name: self._gain(layer) for layer in self.layers}
-        self.bank = StyleBank(spec, self.layers, gains, weights)
-        self.register_buffer("const", constant(weights["synthesis.b4.const"])[None])
+        kernels = {layer.name: self._kernel(layer) for layer in self.layers}
+        self.bank = StyleBank(spec, self.layers, gains, weights, kernels, self.half_precision)
+        self.register_buffer("const", self.narrow(constant(weights["synthesis.b4.const"])[None]))
         for layer in self.layers:
-            self._add_layer(layer, weights, gains[layer.name])
+            self._add_layer(layer, weights, gains[layer.name], *kernels[layer.name])
         self._add_filters(weights)
 
     def _gain(self, layer: Layer) -> float:
@@ -100,14 +135,20 @@ class DeployStyleGAN2(DeploySynthesis):
         residual = self.network.architecture is Architecture.RESNET and layer.out_size > 4
         return ACTIVATION_GAIN * (RESNET_GAIN if residual and layer.name.endswith("conv1") else 1.0)
 
-    def _add_layer(self, layer: Layer, weights: Weights, gain: float) -> None:
+    def _kernel(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        """A layer's weight [out, in, k, k] as it is convolved with, and what its channels were divided by [out]."""
+        weight = float64(self.weights, f"synthesis.{layer.name}.weight")
+        return self.normalized(weight / math.sqrt(layer.in_channels) if layer.kind is LayerKind.TO_RGB else weight)
+
+    def _add_layer(self, layer: Layer, weights: Weights, gain: float, kernel: np.ndarray, norm: np.ndarray) -> None:
         key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
-        weight, bias = float64(weights, f"{name}.weight"), float64(weights, f"{name}.bias")
+        bias = float64(weights, f"{name}.bias")
+        self.register_buffer(f"{key}_weight", self.kernel(kernel.swapaxes(0, 1) if layer.up else kernel))
         if layer.kind is LayerKind.TO_RGB:
-            self.register_buffer(f"{key}_weight", constant(weight / math.sqrt(layer.in_channels)))
-            self.register_buffer(f"{key}_bias", constant(bias))
+            self.register_buffer(f"{key}_bias", constant(bias[:, None, None] if self.half_precision else bias))
+            if self.half_precision:
+                self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
             return
-        self.register_buffer(f"{key}_weight", constant(weight.swapaxes(0, 1) if layer.up else weight))
         self.register_buffer(f"{key}_bias", constant(bias[:, None, None] * gain))
         if layer.noise is not None:
             self.add_noise_constants(key, f"{name}.noise_const", float64(weights, f"{name}.noise_strength") * gain)
@@ -119,14 +160,17 @@ class DeployStyleGAN2(DeploySynthesis):
         for layer in self.layers:
             if layer.up:
                 flipped = np.repeat(kernel[:, :, ::-1, ::-1], layer.out_channels, axis=0)
-                self.register_buffer(f"fir_{layer.out_channels}", constant(flipped), persistent=False)
+                self.register_buffer(f"fir_{layer.out_channels}", self.kernel(flipped), persistent=False)
         if self.network.architecture is Architecture.SKIP:
             self.register_buffer("up_image", constant(np.repeat(kernel, self.spec.img_channels, axis=0)))
         if self.network.architecture is Architecture.RESNET:
             for inputs, outputs, side in self._shortcuts():
                 weight = float64(weights, f"synthesis.b{side}.skip.weight") * (RESNET_GAIN / math.sqrt(inputs))
-                self.register_buffer(f"skip_{side}", constant(weight))
-                self.register_buffer(f"up_{outputs}", constant(np.repeat(kernel, outputs, axis=0)))
+                weight, norm = self.normalized(weight)
+                self.register_buffer(f"skip_{side}", self.kernel(weight))
+                if self.half_precision:
+                    self.register_buffer(f"skip_{side}_norm", constant(norm[:, None, None]))
+                self.register_buffer(f"up_{outputs}", self.kernel(np.repeat(kernel, outputs, axis=0)))
 
     def _shortcuts(self) -> list[tuple[int, int, int]]:
         network = self.network
@@ -134,22 +178,37 @@ class DeployStyleGAN2(DeploySynthesis):
 
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
-        scales, demodulations = self.bank(self.mixer(styles))
+        bank = self.bank(self.mixer(styles))
         x, image, shortcut = self.get_buffer("const"), None, None
         for layer in self.spec.layers:
-            key, scale = layer.name.replace(".", "_"), scales[layer.name]
+            key = layer.name.replace(".", "_")
+            scaled = x * self._narrow_style(bank.scales[layer.name])
             if layer.up and self.network.architecture is Architecture.RESNET:
-                shortcut = functional.conv2d(x, self.get_buffer(f"skip_{layer.out_size}"))
-                shortcut = self._upsample(shortcut, self.get_buffer(f"up_{layer.out_channels}"))
+                shortcut = self._shortcut(x, layer)
             if layer.kind is LayerKind.TO_RGB:
-                image = self._to_rgb(x * scale, key, image)
+                image = self._to_rgb(scaled, key, image, bank.norms.get(layer.name))
                 continue
-            x = self._convolve(x * scale, layer, key) * demodulations[layer.name]
+            x = self.widen(self._convolve(scaled, layer, key)) * bank.demodulations[layer.name]
             x = self._activate(self.with_noise(x, key, layer.noise, noise), layer, key)
             if shortcut is not None and layer.name.endswith("conv1"):
                 x, shortcut = x + shortcut, None
+                x = self.narrow(x)
+            else:
+                x = self.narrow(x, clamped=self.network.conv_clamp is not None)
         assert image is not None
         return image
+
+    def _narrow_style(self, scale: Tensor) -> Tensor:
+        """Of unit root mean square, so within float16 by far."""
+        return self.narrow(scale, clamped=True)
+
+    def _shortcut(self, x: Tensor, layer: Layer) -> Tensor:
+        """The other way around a residual block."""
+        shortcut = functional.conv2d(x, self.get_buffer(f"skip_{layer.out_size}"))
+        shortcut = self._upsample(shortcut, self.get_buffer(f"up_{layer.out_channels}"))
+        if not self.half_precision:
+            return shortcut
+        return self.widen(shortcut) * self.get_buffer(f"skip_{layer.out_size}_norm")
 
     def _convolve(self, x: Tensor, layer: Layer, key: str) -> Tensor:
         weight = self.get_buffer(f"{key}_weight")
@@ -169,8 +228,12 @@ class DeployStyleGAN2(DeploySynthesis):
         clamp *= self._gain(layer) / ACTIVATION_GAIN
         return x.clamp(-clamp, clamp)
 
-    def _to_rgb(self, x: Tensor, key: str, image: Tensor | None) -> Tensor:
-        rgb = functional.conv2d(x, self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias"))
+    def _to_rgb(self, x: Tensor, key: str, image: Tensor | None, norm: Tensor | None) -> Tensor:
+        weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
+        if norm is None:
+            rgb = functional.conv2d(x, weight, bias)
+        else:
+            rgb = self.widen(functional.conv2d(x, weight)) * (norm * self.get_buffer(f"{key}_norm")) + bias
         clamp = self.network.conv_clamp
         rgb = rgb if clamp is None else rgb.clamp(-clamp, clamp)
         return rgb if image is None else self._upsample(image, self.get_buffer("up_image")) + rgb

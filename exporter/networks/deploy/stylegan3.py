@@ -15,7 +15,7 @@ Constants are computed in float64 and rounded to float32 once. Names: N batch, L
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -35,6 +35,7 @@ from exporter.networks.deploy.common import (
     split_layers,
 )
 from exporter.networks.deploy.filtered import FilteredActivation, filtered_activation
+from exporter.networks.deploy.half import FILTER_LIMIT, unit_styles
 from exporter.networks.mapping import EPSILON
 from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
@@ -88,8 +89,10 @@ class FourierFeatures(nn.Module):
 class DeployStyleGAN3(DeploySynthesis):
     """A StyleGAN3 synthesis network."""
 
-    def __init__(self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str) -> None:
-        super().__init__(spec, weights, mask, noise)
+    def __init__(
+        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__(spec, weights, mask, noise, dtype)
         self.network = cast(StyleGAN3Spec, spec.synthesis)
         layers = self.network.filtered
         self.convs = layers[:-1]
@@ -100,9 +103,10 @@ class DeployStyleGAN3(DeploySynthesis):
         affines = [self._affine(f"synthesis.{name}") for name in (*(layer.name for layer in layers), "input")]
         self.affine = StackedAffine(affines, self.width)
         self.entry = FourierFeatures(self.network.fourier, weights)
-        self._add_demodulation()
+        kernels = {layer.name: self.normalized(self._weight(layer)) for layer in layers}
+        self._add_demodulation(kernels)
         for layer in layers:
-            self._add_layer(layer)
+            self._add_layer(layer, *kernels[layer.name])
 
     def _affine(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         weight = float64(self.weights, f"{name}.affine.weight") / math.sqrt(self.spec.w_dim)
@@ -111,39 +115,44 @@ class DeployStyleGAN3(DeploySynthesis):
     def _input_gain(self, layer: FilteredLayer) -> float:
         return 1 / math.sqrt(float(self.weights[f"synthesis.{layer.name}.magnitude_ema"]))
 
-    def _normalized(self, layer: FilteredLayer) -> np.ndarray:
-        """A convolution's weight with a mean square of 1 for each output channel."""
+    def _weight(self, layer: FilteredLayer) -> np.ndarray:
+        """A weight with a mean square of 1 for each output channel; of toRGB with its gains instead."""
         weight = float64(self.weights, f"synthesis.{layer.name}.weight")
+        if layer is self.network.filtered[-1]:
+            gain = self._input_gain(layer) * self.network.output_scale  # commutes with the clamp, whose bound it scales
+            return weight * gain / math.sqrt(layer.in_channels)
         return weight / np.sqrt((weight**2).mean(axis=(1, 2, 3), keepdims=True))
 
-    def _add_demodulation(self) -> None:
+    def _add_demodulation(self, kernels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """d * gain = rsqrt((sum (W s)^2 + eps mean(s^2)) / gain^2), for all convolutions at once."""
         energy = np.zeros((len(self.convs), self.width, self.width))
-        epsilon = np.zeros((len(self.convs), 1, 1))
+        epsilon = np.zeros((len(self.convs), 1, self.width if self.half_precision else 1))
         for index, layer in enumerate(self.convs):
+            kernel, norm = kernels[layer.name]
             gain = (ACTIVATION_GAIN * self._input_gain(layer)) ** 2
-            sums = (self._normalized(layer) ** 2).sum(axis=(2, 3)).T
-            energy[index, : layer.in_channels, : layer.out_channels] = sums / gain
+            energy[index, : layer.in_channels, : layer.out_channels] = (kernel**2).sum(axis=(2, 3)).T / gain
             epsilon[index] = EPSILON / (layer.in_channels * gain)
+            if self.half_precision:  # the channels added stay above zero
+                epsilon[index, 0, : layer.out_channels] /= norm**2
         self.register_buffer("energy", constant(energy))
         self.register_buffer("epsilon", constant(epsilon))
+        if self.half_precision:
+            widths = np.array([*(layer.in_channels for layer in self.network.filtered), AFFINE_FEATURES])
+            self.register_buffer("inverse_widths", constant(1 / widths[:, None, None]))
 
-    def _add_layer(self, layer: FilteredLayer) -> None:
-        name = f"synthesis.{layer.name}"
-        bias = float64(self.weights, f"{name}.bias")
-        if layer is self.network.filtered[-1]:
-            gain = self.network.output_scale  # commutes with the clamp, whose bound it scales
-            weight = float64(self.weights, f"{name}.weight") * (self._input_gain(layer) * gain)
-            weight /= math.sqrt(layer.in_channels)
-        else:
-            gain, weight = ACTIVATION_GAIN, self._normalized(layer)
+    def _add_layer(self, layer: FilteredLayer, kernel: np.ndarray, norm: np.ndarray) -> None:
+        last = layer is self.network.filtered[-1]
+        gain = self.network.output_scale if last else ACTIVATION_GAIN
+        bias = float64(self.weights, f"synthesis.{layer.name}.bias")
+        inputs, outputs = aligned_width(layer.in_channels), len(bias) if last else aligned_width(len(bias))
+        self.register_buffer(f"{layer.name}_weight", self.kernel(pad_channels(kernel, outputs, inputs)))
+        self.register_buffer(f"{layer.name}_bias", constant(pad_channels(bias * gain, outputs)))
+        if last and self.half_precision:
+            self.register_buffer(f"{layer.name}_norm", constant(norm[:, None, None]))
+        if not last:
             inner = layer.inner_size(self.network.kernel_of(layer))
             filtered = filtered_activation(layer, inner, self.network.conv_clamp, self.weights)
-            self.add_module(f"{layer.name}_filtered", filtered)
-        inputs = aligned_width(layer.in_channels)
-        outputs = len(bias) if layer is self.network.filtered[-1] else aligned_width(len(bias))
-        self.register_buffer(f"{layer.name}_weight", constant(pad_channels(weight, outputs, inputs)))
-        self.register_buffer(f"{layer.name}_bias", constant(pad_channels(bias * gain, outputs)))
+            self.add_module(f"{layer.name}_filtered", filtered.to(self.dtype))
 
     @property
     def more_nodes(self) -> int:
@@ -154,16 +163,22 @@ class DeployStyleGAN3(DeploySynthesis):
         """styles [N, K, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
         assert transform is not None
         stacked = self.affine(self.mixer(styles))
+        x = self.narrow(self.entry(stacked[:, -1, :, :AFFINE_FEATURES], transform))
+        norm = None
+        if self.half_precision:
+            stacked, norms = unit_styles(stacked, self.get_buffer("inverse_widths"))
+            norm = norms[:, len(self.convs)].unsqueeze(3)  # of toRGB, [N, 1, 1, 1]
         widths = [{layer.name: aligned_width(layer.in_channels)} for layer in self.network.filtered]
         scales = split_layers(stacked, [*widths, {"input": AFFINE_FEATURES}], self.width)
         demodulations = self._demodulate(stacked[:, : len(self.convs)])
-        x = self.entry(stacked[:, -1, :, :AFFINE_FEATURES], transform)
         for layer in self.convs:
             weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
-            x = functional.conv2d(x * scales[layer.name], weight, padding=self.network.conv_kernel - 1)
-            x = x * demodulations[layer.name] + bias[:, None, None]
+            scaled = x * self.narrow(scales[layer.name], clamped=True)
+            x = self.widen(functional.conv2d(scaled, weight, padding=self.network.conv_kernel - 1))
+            x = self.narrow(x * demodulations[layer.name] + bias[:, None, None], limit=FILTER_LIMIT)
             x = self.get_submodule(f"{layer.name}_filtered")(x)
-        return self._to_rgb(x * scales[self.network.filtered[-1].name])
+        scale = self.narrow(scales[self.network.filtered[-1].name], clamped=True)
+        return self._to_rgb(x * scale, norm)
 
     def _demodulate(self, styles: Tensor) -> dict[str, Tensor]:
         """Styles of the convolutions [N, convs, 1, C] -> the coefficients of each, [N, out, 1, 1]."""
@@ -173,9 +188,14 @@ class DeployStyleGAN3(DeploySynthesis):
         widths = [{layer.name: aligned_width(layer.out_channels)} for layer in self.convs]
         return split_layers(torch.rsqrt(energy), widths, self.width)
 
-    def _to_rgb(self, x: Tensor) -> Tensor:
+    def _to_rgb(self, x: Tensor, norm: Tensor | None) -> Tensor:
         name = self.network.filtered[-1].name
-        image = functional.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"))
+        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        if norm is None:
+            image = functional.conv2d(x, weight, bias)
+        else:
+            image = self.widen(functional.conv2d(x, weight)) * (norm * self.get_buffer(f"{name}_norm"))
+            image = image + bias[:, None, None]
         if self.network.conv_clamp is None:
             return image
         bound = self.network.conv_clamp * abs(self.network.output_scale)
