@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
-from exporter.networks.deploy import DeployMapping, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy import DTYPES, DeployMapping, Form, deploy_pipeline, deploy_synthesis
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
@@ -26,6 +27,10 @@ HALF_NODES = 6
 """Nodes more a layer in float16: to it and back, a clamp, what weights were divided by, a bias of its own."""
 FEWEST_LAYERS = 3
 """Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
+
+
+Fixed = Mapping[int, np.ndarray]
+"""Rows of `ws` that the graph holds as constants, float32 [w_dim] each."""
 
 
 class GraphName(str, Enum):
@@ -84,12 +89,14 @@ def build_mapping(checkpoint: Checkpoint) -> Graph:
     return Graph(GraphName.MAPPING, trace(module, GraphName.MAPPING.value, arguments, inputs, ["w"]))
 
 
-def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32") -> Graph:
+def build_synthesis(
+    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32", fixed: Fixed | None = None
+) -> Graph:
     """`synthesis`: styles [N, K, w_dim], noise, transform -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
     styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
     maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
-    module = deploy_synthesis(spec, checkpoint.weights, mask.matrix, noise.value, precision)
+    module = deploy_synthesis(spec, checkpoint.weights, Form(mask.matrix, noise.value, DTYPES[precision], fixed or {}))
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
     model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
@@ -100,7 +107,9 @@ def build_synthesis(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precis
     return Graph(GraphName.SYNTHESIS, model, precision)
 
 
-def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32") -> Graph:
+def build_pipeline(
+    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32", fixed: Fixed | None = None
+) -> Graph:
     """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise, transform -> image, pixels."""
     spec = checkpoint.spec
     sources = 1 if mask.is_identity else mask.matrix.shape[1]
@@ -116,7 +125,7 @@ def build_pipeline(checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisi
         tuple(item.example for item in maps),
         *(item.example for item in transforms),
     )
-    module = deploy_pipeline(spec, checkpoint.weights, matrix, noise.value, precision)
+    module = deploy_pipeline(spec, checkpoint.weights, Form(matrix, noise.value, DTYPES[precision], fixed or {}))
     inputs = [*latents, *labels, psi, *maps, *transforms]
     model = trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"])
     return Graph(GraphName.PIPELINE, model, precision)

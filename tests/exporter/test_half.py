@@ -11,7 +11,8 @@ import torch
 
 from exporter import export, load_checkpoint
 from exporter.checkpoints import Checkpoint
-from exporter.networks.deploy import deploy_synthesis
+from exporter.graphs.build import Fixed
+from exporter.networks.deploy import DTYPES, Form, deploy_synthesis
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, HALF_MAX, unit_channels, unit_styles
 from exporter.networks.deploy.phases import has_phases, up_phases
 from exporter.networks.fir import UP
@@ -37,10 +38,11 @@ NETWORKS = {
 }
 
 
-def draw(checkpoint: Checkpoint, styles: np.ndarray, precision: str) -> np.ndarray:
+def draw(checkpoint: Checkpoint, styles: np.ndarray, precision: str, fixed: Fixed | None = None) -> np.ndarray:
     """The deployed network in PyTorch, float16 being float16 there: ONNX Runtime's CPU computes in float32."""
     spec = checkpoint.spec
-    module = deploy_synthesis(spec, checkpoint.weights, identity_mask(spec.num_ws).matrix, "const", precision).eval()
+    form = Form(identity_mask(spec.num_ws).matrix, "const", DTYPES[precision], fixed or {})
+    module = deploy_synthesis(spec, checkpoint.weights, form).eval()
     transform = torch.from_numpy(make_transform(30.0, (0.1, 0.2)))[None] if spec.takes_transform else None
     with torch.no_grad():
         image: np.ndarray = module(torch.from_numpy(styles), (), transform)[0].numpy()
@@ -57,6 +59,16 @@ def test_images_are_within_the_tolerance(name: str) -> None:
     styles = random_styles(checkpoint.spec)
     comparison = Comparison("synthesis", "float32", len(styles), "fp16")
     comparison.add(draw(checkpoint, styles, "fp32"), draw(checkpoint, styles, "fp16"))
+    assert comparison.figures().failures() == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fixed_styles_are_within_the_tolerance(name: str) -> None:
+    checkpoint = tiny_checkpoint(NETWORKS[name]).completed()
+    styles = random_styles(checkpoint.spec)
+    fixed = {row: styles[0, row] for row in range(0, checkpoint.spec.num_ws, 2)}
+    comparison = Comparison("synthesis", "float32", len(styles), "fp16")
+    comparison.add(draw(checkpoint, styles, "fp32", fixed), draw(checkpoint, styles, "fp16", fixed))
     assert comparison.figures().failures() == []
 
 

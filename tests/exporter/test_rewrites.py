@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from benchmarks.zero_insertion import with_zero_insertion
 from exporter.checkpoints import Checkpoint
-from exporter.networks.deploy import DeployMapping, common, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy import DeployMapping, Form, common, deploy_pipeline, deploy_synthesis
 from exporter.networks.deploy.common import aligned_width
 from exporter.networks.deploy.filtered import (
     DirectActivation,
@@ -95,9 +96,14 @@ def _transforms(spec: GeneratorSpec, count: int) -> torch.Tensor | None:
     return torch.from_numpy(np.stack(motions)).double()
 
 
-def _deployed(checkpoint: Checkpoint, noise: str = "explicit", mask: np.ndarray | None = None) -> Any:
+def _deployed(
+    checkpoint: Checkpoint,
+    noise: str = "explicit",
+    mask: np.ndarray | None = None,
+    fixed: Mapping[int, np.ndarray] | None = None,
+) -> Any:
     matrix = identity_mask(checkpoint.spec.num_ws).matrix if mask is None else mask
-    return deploy_synthesis(checkpoint.spec, checkpoint.weights, matrix, noise)
+    return deploy_synthesis(checkpoint.spec, checkpoint.weights, Form(matrix, noise, fixed=fixed or {}))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -108,6 +114,26 @@ def test_synthesis_is_exact(variant: str) -> None:
     noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
     transform = _transforms(spec, 3)
     _assert_exact(_deployed(checkpoint).image(ws, noise, transform), network.synthesis(ws, noise, transform))
+
+
+@pytest.mark.parametrize("rows", ["first", "last", "odd", "all but one"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_fixed_styles_are_exact(variant: str, rows: str) -> None:
+    """Folded into weights: whatever the input says of these rows, the images are those of the fixed styles."""
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
+    spec, network = checkpoint.spec, checkpoint.build(torch.float64)
+    count = spec.num_ws
+    chosen = {"first": [0], "last": [count - 1], "odd": range(1, count, 2), "all but one": range(1, count)}[rows]
+    fixed = {row: np.random.RandomState(row).randn(spec.w_dim) for row in chosen}
+    if len(fixed) == count:
+        pytest.skip("nothing would be left to vary")
+    ws = _random(3, count, spec.w_dim)
+    noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
+    transform = _transforms(spec, 3)
+    deployed = _deployed(checkpoint, fixed=fixed).image(ws, noise, transform)
+    for row, w in fixed.items():
+        ws[:, row] = torch.from_numpy(w)
+    _assert_exact(deployed, network.synthesis(ws, noise, transform))
 
 
 @pytest.mark.parametrize("radial", [False, True])
@@ -226,7 +252,7 @@ def test_the_mapping_of_stylegan_has_its_gain_in_the_weights() -> None:
 def test_pipeline_truncates_each_row_by_its_own_psi(variant: str) -> None:
     checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
-    pipeline = deploy_pipeline(spec, checkpoint.weights, np.ones((spec.num_ws, 1)), "none")
+    pipeline = deploy_pipeline(spec, checkpoint.weights, Form(np.ones((spec.num_ws, 1)), "none"))
     z, cutoff, transform = _random(2, spec.z_dim), 3, _transforms(spec, 2)
     psi = torch.ones(spec.num_ws, dtype=torch.float64)
     psi[:cutoff] = 0.4
@@ -240,7 +266,7 @@ def test_pipeline_of_a_mask_mixes_its_sources() -> None:
     checkpoint = tiny_checkpoint()
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
     mask = parse_mask("A:0-1,B:2-5", spec.num_ws)
-    pipeline = deploy_pipeline(spec, checkpoint.weights, mask.matrix, "none")
+    pipeline = deploy_pipeline(spec, checkpoint.weights, Form(mask.matrix, "none"))
     z = [_random(2, spec.z_dim), _random(2, spec.z_dim)]
     psi = torch.full((spec.num_ws,), 0.7, dtype=torch.float64)
     first, second = (network.truncate(network.mapping(latent), 0.7) for latent in z)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from exporter.networks.deploy import stylegan1, stylegan2, stylegan3
-from exporter.networks.deploy.common import DeployMapping, DeploySynthesis, Weights
+from exporter.networks.deploy.common import DeployMapping, DeploySynthesis, Form, Weights
 from exporter.networks.deploy.pipeline import DeployPipeline
 from runtime.spec import Generation, GeneratorSpec
 
@@ -19,18 +21,23 @@ _SYNTHESIS: dict[Generation, type[DeploySynthesis]] = {
 }
 
 
-def deploy_synthesis(
-    spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, precision: str = "fp32"
-) -> DeploySynthesis:
+def deploy_synthesis(spec: GeneratorSpec, weights: Weights, form: Form) -> DeploySynthesis:
     """The synthesis network of a specification's generation."""
-    return _SYNTHESIS[spec.generation](spec, weights, mask, noise, DTYPES[precision])
+    return _SYNTHESIS[spec.generation](spec, weights, form)
 
 
-def deploy_pipeline(
-    spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, precision: str = "fp32"
-) -> DeployPipeline:
-    """The whole generator; `mask` [num_ws, K] is applied between mapping and truncation."""
-    return DeployPipeline(spec, weights, mask, deploy_synthesis(spec, weights, np.eye(spec.num_ws), noise, precision))
+def deploy_pipeline(spec: GeneratorSpec, weights: Weights, form: Form) -> DeployPipeline:
+    """The whole generator; the form's mask [num_ws, K] is applied between mapping and truncation."""
+    synthesis = deploy_synthesis(spec, weights, replace(form, mask=np.eye(spec.num_ws)))
+    return DeployPipeline(spec, weights, form.mask, synthesis)
 
 
-__all__ = ["DTYPES", "DeployMapping", "DeployPipeline", "DeploySynthesis", "deploy_pipeline", "deploy_synthesis"]
+__all__ = [
+    "DTYPES",
+    "DeployMapping",
+    "DeployPipeline",
+    "DeploySynthesis",
+    "Form",
+    "deploy_pipeline",
+    "deploy_synthesis",
+]

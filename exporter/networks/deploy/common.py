@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -158,24 +159,33 @@ def split_layers(stacked: Tensor, layers: Sequence[Mapping[str, int]], padded: i
     return {name: piece for name, piece in zip(names, pieces) if name}
 
 
-class DeploySynthesis(nn.Module):
-    """`styles` [N, K, w_dim], noise [N or 1, 1, H, W] a noise input, `transform` [N or 1, 3, 3] -> image and pixels.
+@dataclass(frozen=True)
+class Form:
+    """How a synthesis network is exported.
 
     `mask` [num_ws, K] builds the rows of `ws` out of the K sources. `noise` is "explicit" (inputs), "const" (the
     checkpoint's buffers as constants) or "none". `dtype` is that of convolutions and what lies between them; styles,
-    epilogues and images are float32 always (see `half`).
+    epilogues and images are float32 always (see `half`). `fixed` holds rows of `ws` [w_dim] that no input decides.
     """
 
-    def __init__(
-        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
-    ) -> None:
+    mask: np.ndarray
+    noise: str = "explicit"
+    dtype: torch.dtype = torch.float32
+    fixed: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+class DeploySynthesis(nn.Module):
+    """`styles` [N, K, w_dim], noise [N or 1, 1, H, W] a noise input, `transform` [N or 1, 3, 3] -> image and pixels.
+
+    Rows of `ws` that the form fixes are constants, folded into weights.
+    """
+
+    def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
         super().__init__()
-        self.dtype = dtype
-        self.half_precision = dtype is not torch.float32
         self.spec = spec
         self.weights = weights
-        self.mask = mask
-        self.noise = noise
+        self.mask, self.noise, self.dtype, self.fixed = form.mask, form.noise, form.dtype, form.fixed
+        self.half_precision = form.dtype is not torch.float32
 
     @property
     def more_nodes(self) -> int:
@@ -193,9 +203,21 @@ class DeploySynthesis(nn.Module):
         image = self.image(styles, noise, transform)
         return image, to_pixels(image)
 
+    def affine_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Weight [features, w_dim] and bias [features] of a style's affine layer, gains included."""
+        weight = float64(self.weights, f"{name}.affine.weight") / math.sqrt(self.spec.w_dim)
+        return weight, float64(self.weights, f"{name}.affine.bias")
+
+    def fixed_style(self, name: str, row: int | None) -> np.ndarray:
+        """The style [features] of a layer whose row of `ws` is fixed."""
+        assert row is not None
+        weight, bias = self.affine_of(name)
+        style: np.ndarray = weight @ self.fixed[row].astype(np.float64) + bias
+        return style
+
     def kernel(self, array: np.ndarray) -> Tensor:
         """A constant of a convolution."""
-        return constant(array).to(self.dtype)
+        return constant(array).to(self.dtype) if self.half_precision else constant(array)
 
     def normalized(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights [out, in, k, k] as they are convolved with, and what each output channel was divided by [out]."""

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from exporter.networks.deploy.common import (
     DeploySynthesis,
+    Form,
     StackedAffine,
     StyleMixer,
     Weights,
@@ -36,15 +37,20 @@ from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
 class DeployStyleGAN1(DeploySynthesis):
     """A StyleGAN synthesis network at its specification's level of detail."""
 
-    def __init__(
-        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
-    ) -> None:
-        super().__init__(spec, weights, mask, noise, dtype)
+    def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
+        super().__init__(spec, weights, form)
         self.network = cast(StyleGAN1Spec, spec.synthesis)
         self.styled = [layer for layer in spec.layers if layer.style is not None]
-        self.mixer = StyleMixer([layer.style for layer in self.styled if layer.style is not None], mask)
+        self.free = [layer for layer in self.styled if layer.style not in self.fixed]
+        self.mixer = StyleMixer([layer.style for layer in self.free if layer.style is not None], self.mask)
         self.width = 2 * max(layer.out_channels for layer in self.styled)
-        self.affine = StackedAffine([self._affine(layer) for layer in self.styled], self.width)
+        self.affine = StackedAffine([self._affine(layer) for layer in self.free], self.width)
+        for layer in self.styled:
+            if layer.style is not None and layer.style in self.fixed:
+                weight, bias = self._affine(layer)
+                style = (weight @ self.fixed[layer.style].astype(np.float64) + bias).reshape(2, 1, -1, 1, 1)
+                for part, values in zip(("scale", "shift"), style):
+                    self.register_buffer(f"{layer.name.replace('.', '_')}_{part}", constant(values))
         for layer in spec.layers:
             if layer.kind is LayerKind.TO_RGB:
                 self._add_to_rgb(layer)
@@ -98,7 +104,7 @@ class DeployStyleGAN1(DeploySynthesis):
 
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
-        parts = [{f"{layer.name} {part}": layer.out_channels for part in ("scale", "shift")} for layer in self.styled]
+        parts = [{f"{layer.name} {part}": layer.out_channels for part in ("scale", "shift")} for layer in self.free]
         split = split_layers(self.affine(self.mixer(styles)), parts, self.width)
         x, images = self.get_buffer("const"), []
         for layer in self.spec.layers:
@@ -109,7 +115,11 @@ class DeployStyleGAN1(DeploySynthesis):
             if layer.kind is LayerKind.CONV:
                 x = self._convolve(x, layer, key)
             x = functional.leaky_relu(self.with_noise(x, key, layer.noise, noise), LEAKY_SLOPE)
-            x = self.narrow(self._adapt(x, split[f"{layer.name} scale"], split[f"{layer.name} shift"]))
+            if layer.style in self.fixed:
+                scale, shift = self.get_buffer(f"{key}_scale"), self.get_buffer(f"{key}_shift")
+            else:
+                scale, shift = split[f"{layer.name} scale"], split[f"{layer.name} shift"]
+            x = self.narrow(self._adapt(x, scale, shift))
         image = images[-1]
         if self.network.fade:
             image = image * (1 - self.network.fade) + self._repeat(images[-2], 2) * self.network.fade

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from exporter.networks.deploy.common import (
     DeploySynthesis,
+    Form,
     StackedAffine,
     StyleMixer,
     Weights,
@@ -60,7 +61,7 @@ class StyleBank(nn.Module):
         spec: GeneratorSpec,
         layers: Sequence[Layer],
         gains: Mapping[str, float],
-        weights: Weights,
+        affines: Sequence[tuple[np.ndarray, np.ndarray]],
         kernels: Mapping[str, tuple[np.ndarray, np.ndarray]],
         unit: bool,
     ) -> None:
@@ -68,10 +69,6 @@ class StyleBank(nn.Module):
         self.layers, self.unit = layers, unit
         self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
         self.width = max(max(layer.in_channels, layer.out_channels) for layer in layers)
-        affines = []
-        for layer in layers:
-            weight = float64(weights, f"synthesis.{layer.name}.affine.weight") / math.sqrt(spec.w_dim)
-            affines.append((weight, float64(weights, f"synthesis.{layer.name}.affine.bias")))
         self.affine = StackedAffine(affines, self.width)
         energy = np.zeros((len(self.convs), self.width, self.width))
         epsilon = np.zeros((len(self.convs), 1, self.width if unit else 1))
@@ -97,12 +94,12 @@ class StyleBank(nn.Module):
             epsilon = epsilon * (inverse * inverse)
             norms = split_layers(norm, [{layer.name: 1} for layer in self.layers], 1)
         convs = styles[:, : len(self.convs)]  # [N, convs, 1, C]
+        scales = split_layers(styles, [{layer.name: layer.in_channels} for layer in self.layers], self.width)
+        if not self.convs:
+            return Styles(scales, {}, norms)
         energy = torch.matmul(convs * convs, self.get_buffer("energy")) + epsilon
-        return Styles(
-            split_layers(styles, [{layer.name: layer.in_channels} for layer in self.layers], self.width),
-            split_layers(torch.rsqrt(energy), [{layer.name: layer.out_channels} for layer in self.convs], self.width),
-            norms,
-        )
+        widths = [{layer.name: layer.out_channels} for layer in self.convs]
+        return Styles(scales, split_layers(torch.rsqrt(energy), widths, self.width), norms)
 
 
 def demodulation_scale(spec: GeneratorSpec, layer: Layer) -> float:
@@ -113,18 +110,18 @@ def demodulation_scale(spec: GeneratorSpec, layer: Layer) -> float:
 class DeployStyleGAN2(DeploySynthesis):
     """A StyleGAN2 synthesis network."""
 
-    def __init__(
-        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
-    ) -> None:
-        super().__init__(spec, weights, mask, noise, dtype)
+    def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
+        super().__init__(spec, weights, form)
         self.network = _network(spec)
         self.layers = sorted(
             spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
         )  # stable: convolutions first
-        self.mixer = StyleMixer([layer.style for layer in self.layers if layer.style is not None], mask)
+        free = [layer for layer in self.layers if layer.style not in self.fixed]
+        self.mixer = StyleMixer([layer.style for layer in free if layer.style is not None], self.mask)
         gains = {layer.name: self._gain(layer) for layer in self.layers}
-        kernels = {layer.name: self._kernel(layer) for layer in self.layers}
-        self.bank = StyleBank(spec, self.layers, gains, weights, kernels, self.half_precision)
+        kernels = {layer.name: self._kernel(layer, gains[layer.name]) for layer in self.layers}
+        affines = [self.affine_of(f"synthesis.{layer.name}") for layer in free]
+        self.bank = StyleBank(spec, free, gains, affines, kernels, self.half_precision)
         self.register_buffer("const", self.narrow(constant(weights["synthesis.b4.const"])[None]))
         for layer in self.layers:
             self._add_layer(layer, weights, gains[layer.name], *kernels[layer.name])
@@ -135,19 +132,29 @@ class DeployStyleGAN2(DeploySynthesis):
         residual = self.network.architecture is Architecture.RESNET and layer.out_size > 4
         return ACTIVATION_GAIN * (RESNET_GAIN if residual and layer.name.endswith("conv1") else 1.0)
 
-    def _kernel(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-        """A layer's weight [out, in, k, k] as it is convolved with, and what its channels were divided by [out]."""
+    def _kernel(self, layer: Layer, gain: float) -> tuple[np.ndarray, np.ndarray]:
+        """A layer's weight [out, in, k, k] as it is convolved with, and what its channels were divided by [out].
+
+        Where its style is fixed, that and the demodulation are in it.
+        """
         weight = float64(self.weights, f"synthesis.{layer.name}.weight")
-        return self.normalized(weight / math.sqrt(layer.in_channels) if layer.kind is LayerKind.TO_RGB else weight)
+        if layer.kind is LayerKind.TO_RGB:
+            weight = weight / math.sqrt(layer.in_channels)
+        if layer.style in self.fixed:
+            weight = weight * self.fixed_style(f"synthesis.{layer.name}", layer.style)[:, None, None]
+            if layer.kind is LayerKind.CONV:
+                epsilon = EPSILON * demodulation_scale(self.spec, layer) ** 2
+                weight = weight * (gain / np.sqrt((weight**2).sum(axis=(1, 2, 3), keepdims=True) + epsilon))
+        return self.normalized(weight)
 
     def _add_layer(self, layer: Layer, weights: Weights, gain: float, kernel: np.ndarray, norm: np.ndarray) -> None:
         key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
         bias = float64(weights, f"{name}.bias")
         self.register_buffer(f"{key}_weight", self.kernel(kernel.swapaxes(0, 1) if layer.up else kernel))
+        if self.half_precision and (layer.kind is LayerKind.TO_RGB or layer.style in self.fixed):
+            self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
         if layer.kind is LayerKind.TO_RGB:
             self.register_buffer(f"{key}_bias", constant(bias[:, None, None] if self.half_precision else bias))
-            if self.half_precision:
-                self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
             return
         self.register_buffer(f"{key}_bias", constant(bias[:, None, None] * gain))
         if layer.noise is not None:
@@ -182,13 +189,16 @@ class DeployStyleGAN2(DeploySynthesis):
         x, image, shortcut = self.get_buffer("const"), None, None
         for layer in self.spec.layers:
             key = layer.name.replace(".", "_")
-            scaled = x * self._narrow_style(bank.scales[layer.name])
+            scale = bank.scales.get(layer.name)
+            scaled = x if scale is None else x * self.narrow(scale, clamped=True)
             if layer.up and self.network.architecture is Architecture.RESNET:
                 shortcut = self._shortcut(x, layer)
             if layer.kind is LayerKind.TO_RGB:
                 image = self._to_rgb(scaled, key, image, bank.norms.get(layer.name))
                 continue
-            x = self.widen(self._convolve(scaled, layer, key)) * bank.demodulations[layer.name]
+            x = self._demodulate(
+                self.widen(self._convolve(scaled, layer, key)), key, bank.demodulations.get(layer.name)
+            )
             x = self._activate(self.with_noise(x, key, layer.noise, noise), layer, key)
             if shortcut is not None and layer.name.endswith("conv1"):
                 x, shortcut = x + shortcut, None
@@ -198,9 +208,11 @@ class DeployStyleGAN2(DeploySynthesis):
         assert image is not None
         return image
 
-    def _narrow_style(self, scale: Tensor) -> Tensor:
-        """Of unit root mean square, so within float16 by far."""
-        return self.narrow(scale, clamped=True)
+    def _demodulate(self, x: Tensor, key: str, demodulation: Tensor | None) -> Tensor:
+        """Nothing is left to do where the style is fixed, but in float16 what the weights were divided by."""
+        if demodulation is not None:
+            return x * demodulation
+        return x * self.get_buffer(f"{key}_norm") if self.half_precision else x
 
     def _shortcut(self, x: Tensor, layer: Layer) -> Tensor:
         """The other way around a residual block."""
@@ -230,10 +242,11 @@ class DeployStyleGAN2(DeploySynthesis):
 
     def _to_rgb(self, x: Tensor, key: str, image: Tensor | None, norm: Tensor | None) -> Tensor:
         weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
-        if norm is None:
-            rgb = functional.conv2d(x, weight, bias)
+        if self.half_precision:
+            own = self.get_buffer(f"{key}_norm")
+            rgb = self.widen(functional.conv2d(x, weight)) * (own if norm is None else norm * own) + bias
         else:
-            rgb = self.widen(functional.conv2d(x, weight)) * (norm * self.get_buffer(f"{key}_norm")) + bias
+            rgb = functional.conv2d(x, weight, bias)
         clamp = self.network.conv_clamp
         rgb = rgb if clamp is None else rgb.clamp(-clamp, clamp)
         return rgb if image is None else self._upsample(image, self.get_buffer("up_image")) + rgb

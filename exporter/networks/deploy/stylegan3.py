@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from exporter.networks.deploy.common import (
     DeploySynthesis,
+    Form,
     StackedAffine,
     StyleMixer,
     Weights,
@@ -89,45 +90,57 @@ class FourierFeatures(nn.Module):
 class DeployStyleGAN3(DeploySynthesis):
     """A StyleGAN3 synthesis network."""
 
-    def __init__(
-        self, spec: GeneratorSpec, weights: Weights, mask: np.ndarray, noise: str, dtype: torch.dtype = torch.float32
-    ) -> None:
-        super().__init__(spec, weights, mask, noise, dtype)
+    def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
+        super().__init__(spec, weights, form)
         self.network = cast(StyleGAN3Spec, spec.synthesis)
         layers = self.network.filtered
         self.convs = layers[:-1]
-        # Rows of ws: convolutions first, then toRGB, which has no demodulation, then the input.
-        self.mixer = StyleMixer([*range(1, len(layers) + 1), 0], mask)
+        # Rows of ws: convolutions first, then toRGB, which has no demodulation, then the input; fixed ones left out.
+        rows = {layer.name: index + 1 for index, layer in enumerate(layers)} | {"input": 0}
+        self.rows = {name: row for name, row in rows.items() if row not in self.fixed}
+        self.free_convs = [layer for layer in self.convs if layer.name in self.rows]
+        self.mixer = StyleMixer(list(self.rows.values()), self.mask)
         channels = [width for layer in layers for width in (layer.in_channels, layer.out_channels)]
         self.width = max(AFFINE_FEATURES, *map(aligned_width, channels))
-        affines = [self._affine(f"synthesis.{name}") for name in (*(layer.name for layer in layers), "input")]
-        self.affine = StackedAffine(affines, self.width)
+        self.affine = StackedAffine([self.affine_of(f"synthesis.{name}") for name in self.rows], self.width)
+        if "input" not in self.rows:
+            self.register_buffer("input_style", constant(self.fixed_style("synthesis.input", 0)[None, None]))
         self.entry = FourierFeatures(self.network.fourier, weights)
-        kernels = {layer.name: self.normalized(self._weight(layer)) for layer in layers}
+        kernels = {layer.name: self.normalized(self._weight(layer, rows[layer.name])) for layer in layers}
         self._add_demodulation(kernels)
         for layer in layers:
             self._add_layer(layer, *kernels[layer.name])
 
-    def _affine(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        weight = float64(self.weights, f"{name}.affine.weight") / math.sqrt(self.spec.w_dim)
-        return weight, float64(self.weights, f"{name}.affine.bias")
-
     def _input_gain(self, layer: FilteredLayer) -> float:
         return 1 / math.sqrt(float(self.weights[f"synthesis.{layer.name}.magnitude_ema"]))
 
-    def _weight(self, layer: FilteredLayer) -> np.ndarray:
-        """A weight with a mean square of 1 for each output channel; of toRGB with its gains instead."""
+    def _weight(self, layer: FilteredLayer, row: int) -> np.ndarray:
+        """A weight with a mean square of 1 for each output channel; of toRGB with its gains instead.
+
+        Where its style is fixed, that and the demodulation are in it.
+        """
         weight = float64(self.weights, f"synthesis.{layer.name}.weight")
-        if layer is self.network.filtered[-1]:
+        last = layer is self.network.filtered[-1]
+        if last:
             gain = self._input_gain(layer) * self.network.output_scale  # commutes with the clamp, whose bound it scales
-            return weight * gain / math.sqrt(layer.in_channels)
-        return weight / np.sqrt((weight**2).mean(axis=(1, 2, 3), keepdims=True))
+            weight = weight * (gain / math.sqrt(layer.in_channels))
+        else:
+            weight = weight / np.sqrt((weight**2).mean(axis=(1, 2, 3), keepdims=True))
+        if row not in self.fixed:
+            return weight
+        style = self.fixed_style(f"synthesis.{layer.name}", row)
+        weight = weight * style[:, None, None]
+        if last:
+            return weight
+        energy = (weight**2).sum(axis=(1, 2, 3), keepdims=True) + EPSILON * (style**2).mean()
+        scaled: np.ndarray = weight * (ACTIVATION_GAIN * self._input_gain(layer) / np.sqrt(energy))
+        return scaled
 
     def _add_demodulation(self, kernels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """d * gain = rsqrt((sum (W s)^2 + eps mean(s^2)) / gain^2), for all convolutions at once."""
-        energy = np.zeros((len(self.convs), self.width, self.width))
-        epsilon = np.zeros((len(self.convs), 1, self.width if self.half_precision else 1))
-        for index, layer in enumerate(self.convs):
+        energy = np.zeros((len(self.free_convs), self.width, self.width))
+        epsilon = np.zeros((len(self.free_convs), 1, self.width if self.half_precision else 1))
+        for index, layer in enumerate(self.free_convs):
             kernel, norm = kernels[layer.name]
             gain = (ACTIVATION_GAIN * self._input_gain(layer)) ** 2
             energy[index, : layer.in_channels, : layer.out_channels] = (kernel**2).sum(axis=(2, 3)).T / gain
@@ -137,7 +150,8 @@ class DeployStyleGAN3(DeploySynthesis):
         self.register_buffer("energy", constant(energy))
         self.register_buffer("epsilon", constant(epsilon))
         if self.half_precision:
-            widths = np.array([*(layer.in_channels for layer in self.network.filtered), AFFINE_FEATURES])
+            known = {layer.name: layer.in_channels for layer in self.network.filtered} | {"input": AFFINE_FEATURES}
+            widths = np.array([known[name] for name in self.rows])
             self.register_buffer("inverse_widths", constant(1 / widths[:, None, None]))
 
     def _add_layer(self, layer: FilteredLayer, kernel: np.ndarray, norm: np.ndarray) -> None:
@@ -147,12 +161,13 @@ class DeployStyleGAN3(DeploySynthesis):
         inputs, outputs = aligned_width(layer.in_channels), len(bias) if last else aligned_width(len(bias))
         self.register_buffer(f"{layer.name}_weight", self.kernel(pad_channels(kernel, outputs, inputs)))
         self.register_buffer(f"{layer.name}_bias", constant(pad_channels(bias * gain, outputs)))
-        if last and self.half_precision:
+        if self.half_precision and (last or layer.name not in self.rows):
+            norm = pad_channels(norm, outputs)
             self.register_buffer(f"{layer.name}_norm", constant(norm[:, None, None]))
         if not last:
             inner = layer.inner_size(self.network.kernel_of(layer))
             filtered = filtered_activation(layer, inner, self.network.conv_clamp, self.weights)
-            self.add_module(f"{layer.name}_filtered", filtered.to(self.dtype))
+            self.add_module(f"{layer.name}_filtered", filtered.half() if self.half_precision else filtered)
 
     @property
     def more_nodes(self) -> int:
@@ -162,40 +177,49 @@ class DeployStyleGAN3(DeploySynthesis):
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
         assert transform is not None
-        stacked = self.affine(self.mixer(styles))
-        x = self.narrow(self.entry(stacked[:, -1, :, :AFFINE_FEATURES], transform))
-        norm = None
+        stacked, free = self.affine(self.mixer(styles)), len(self.free_convs)
+        first = stacked[:, -1, :, :AFFINE_FEATURES] if "input" in self.rows else self.get_buffer("input_style")
+        x, norm, last = self.narrow(self.entry(first, transform)), None, self.network.filtered[-1].name
         if self.half_precision:
             stacked, norms = unit_styles(stacked, self.get_buffer("inverse_widths"))
-            norm = norms[:, len(self.convs)].unsqueeze(3)  # of toRGB, [N, 1, 1, 1]
-        widths = [{layer.name: aligned_width(layer.in_channels)} for layer in self.network.filtered]
-        scales = split_layers(stacked, [*widths, {"input": AFFINE_FEATURES}], self.width)
-        demodulations = self._demodulate(stacked[:, : len(self.convs)])
+            norm = norms[:, free].unsqueeze(3) if last in self.rows else None  # of toRGB, [N, 1, 1, 1]
+        known = {layer.name: aligned_width(layer.in_channels) for layer in self.network.filtered}
+        known["input"] = AFFINE_FEATURES
+        scales = split_layers(stacked, [{name: known[name]} for name in self.rows], self.width)
+        demodulations = self._demodulations(stacked[:, :free]) if free else {}
         for layer in self.convs:
             weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
-            scaled = x * self.narrow(scales[layer.name], clamped=True)
-            x = self.widen(functional.conv2d(scaled, weight, padding=self.network.conv_kernel - 1))
-            x = self.narrow(x * demodulations[layer.name] + bias[:, None, None], limit=FILTER_LIMIT)
+            x = self._scale(x, scales.get(layer.name))
+            x = self.widen(functional.conv2d(x, weight, padding=self.network.conv_kernel - 1))
+            if layer.name in demodulations:
+                x = x * demodulations[layer.name]
+            elif self.half_precision:
+                x = x * self.get_buffer(f"{layer.name}_norm")
+            x = self.narrow(x + bias[:, None, None], limit=FILTER_LIMIT)
             x = self.get_submodule(f"{layer.name}_filtered")(x)
-        scale = self.narrow(scales[self.network.filtered[-1].name], clamped=True)
-        return self._to_rgb(x * scale, norm)
+        return self._to_rgb(self._scale(x, scales.get(last)), norm)
 
-    def _demodulate(self, styles: Tensor) -> dict[str, Tensor]:
-        """Styles of the convolutions [N, convs, 1, C] -> the coefficients of each, [N, out, 1, 1]."""
+    def _scale(self, x: Tensor, scale: Tensor | None) -> Tensor:
+        """x * s; where the style is fixed, it is in the weights."""
+        return x if scale is None else x * self.narrow(scale, clamped=True)
+
+    def _demodulations(self, styles: Tensor) -> dict[str, Tensor]:
+        """Styles of the free convolutions [N, convs, 1, C] -> the coefficients of each, [N, out, 1, 1]."""
         squares = styles * styles
         energy = torch.matmul(squares, self.get_buffer("energy"))
         energy = energy + squares.sum(dim=3, keepdim=True) * self.get_buffer("epsilon")
-        widths = [{layer.name: aligned_width(layer.out_channels)} for layer in self.convs]
+        widths = [{layer.name: aligned_width(layer.out_channels)} for layer in self.free_convs]
         return split_layers(torch.rsqrt(energy), widths, self.width)
 
     def _to_rgb(self, x: Tensor, norm: Tensor | None) -> Tensor:
         name = self.network.filtered[-1].name
         weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
-        if norm is None:
-            image = functional.conv2d(x, weight, bias)
-        else:
-            image = self.widen(functional.conv2d(x, weight)) * (norm * self.get_buffer(f"{name}_norm"))
+        if self.half_precision:
+            own = self.get_buffer(f"{name}_norm")
+            image = self.widen(functional.conv2d(x, weight)) * (own if norm is None else norm * own)
             image = image + bias[:, None, None]
+        else:
+            image = functional.conv2d(x, weight, bias)
         if self.network.conv_clamp is None:
             return image
         bound = self.network.conv_clamp * abs(self.network.output_scale)
