@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from exporter.allocator import keep_freed_memory
+from exporter.baking import fixed_rows, parse_baked
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
+from exporter.graphs.build import Fixed
 from exporter.mean_w import SAMPLES, SEED
 from exporter.networks.deploy import DTYPES
 from runtime.backends import BackendName
@@ -28,6 +30,7 @@ from runtime.graphs import OpenGraphs
 from runtime.manifest import (
     FORMAT_VERSION,
     MANIFEST,
+    BakedStyle,
     ExportOptions,
     FileInfo,
     Manifest,
@@ -56,6 +59,8 @@ def export(
     lod: float | None = None,
     pipeline: bool = False,
     force: bool = False,
+    bake: Sequence[str] = (),
+    bake_class: int | None = None,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
@@ -63,7 +68,9 @@ def export(
     `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
     "const" or "none". `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
     checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
-    replaces an existing bundle.
+    replaces an existing bundle. `bake` fixes styles, folded into weights: texts like `7@0-3` or `7*0.7@0-3`, seed,
+    psi and rows of `ws`, of the class `bake_class` where the generator is conditional; what is given for these rows
+    later is ignored.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -78,15 +85,21 @@ def export(
     provenance = _provenance(checkpoint)
     checkpoint = checkpoint.completed()
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
+    baked = parse_baked(bake, checkpoint.spec, bake_class)
     keep_freed_memory()
     with staging_folder(path) as folder:
-        reference = draw_reference(checkpoint.build(), checkpoint.spec, chosen, mode)
-        described = {graph.key: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline)}
+        network = checkpoint.build()
+        fixed = fixed_rows(network, baked)
+        reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
+        del network
+        described = {
+            graph.key: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed)
+        }
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=_options(chosen, mode),
+            options=_options(chosen, mode, baked),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -135,20 +148,20 @@ def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
     return mask if isinstance(mask, Mask) else Mask(matrix, tuple(f"source_{k}" for k in range(matrix.shape[1])))
 
 
-def _options(mask: Mask, noise: NoiseMode) -> ExportOptions:
+def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...]) -> ExportOptions:
     rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
-    return ExportOptions(noise, rows, mask.sources, mask.is_identity)
+    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked)
 
 
 def _graphs(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisions: Sequence[str], pipeline: bool
+    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisions: Sequence[str], pipeline: bool, fixed: Fixed
 ) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
     for precision in precisions:
-        yield build_synthesis(checkpoint, mask, noise, precision)
+        yield build_synthesis(checkpoint, mask, noise, precision, fixed)
         if pipeline:
-            yield build_pipeline(checkpoint, mask, noise, precision)
+            yield build_pipeline(checkpoint, mask, noise, precision, fixed)
 
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:

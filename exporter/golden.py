@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from exporter.baking import with_fixed
 from exporter.networks import ReferenceNetwork
 from runtime.cost import count_cost
 from runtime.generator import default_batch
@@ -77,8 +78,10 @@ def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int
     return [case if baked is None else replace(case, noise=baked) for case in cases], stored
 
 
-def draw_reference(network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, noise: NoiseMode) -> Reference:
-    """Run the reference over the golden cases: float32, on the CPU, seeds 0, 1, 2, ..."""
+def draw_reference(
+    network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, noise: NoiseMode, fixed: Mapping[int, np.ndarray]
+) -> Reference:
+    """Run the reference over the golden cases, `fixed` rows in their places: float32, on the CPU, seeds 0, 1, 2, ..."""
     cases, stored = choose_cases(spec, noise)
     per_image = 2 if mask.is_identity else mask.matrix.shape[1]
     z = latents(range(len(cases) * per_image), spec.z_dim)
@@ -88,7 +91,7 @@ def draw_reference(network: ReferenceNetwork, spec: GeneratorSpec, mask: Mask, n
     mean = network.mapping.w_avg.numpy()
     pairs = [_styles(spec, mask, case, rows, mean) for case, rows in zip(cases, np.split(w, len(cases)))]
     transform = _transforms(network, cases)
-    images = _draw(network, [ws for _, ws in pairs], [case.noise for case in cases], transform)
+    images = _draw(network, [with_fixed(ws, fixed) for _, ws in pairs], [case.noise for case in cases], transform)
     samples = GoldenSamples(
         z=z,
         c=c,

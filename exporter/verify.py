@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from exporter.baking import fixed_rows, with_fixed
 from exporter.checkpoints import Checkpoint
 from exporter.networks import ReferenceNetwork
 from runtime.bundle import Bundle
@@ -89,7 +90,7 @@ def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) 
     spec, options = bundle.spec, bundle.manifest.options
     sources = options.latents_per_image
     random = np.random.RandomState(seed)
-    size = max(8, default_batch(spec))
+    size, fixed = max(8, default_batch(spec)), fixed_rows(network, options.baked)
     for start in range(0, samples, size):
         count = min(size, samples - start)
         first = (seed * SEED_STRIDE + start * sources) % 2**31
@@ -106,7 +107,8 @@ def _chunks(network: ReferenceNetwork, bundle: Bundle, samples: int, seed: int) 
             moved = (mean + np.float32(psi) * (w - mean)).reshape(count, sources, spec.w_dim)
             ws = np.repeat(moved, spec.num_ws, axis=1) if options.identity_mask else _mixed(bundle, moved)
             styles = ws if options.identity_mask else moved
-            images = [_draw(network, ws[one], [item[one] for item in noise], transform[one]) for one in _each(count)]
+            drawn = with_fixed(ws, fixed)
+            images = [_draw(network, drawn[one], [item[one] for item in noise], transform[one]) for one in _each(count)]
         yield Chunk(z, c, w, psi, styles, noise, transform, np.concatenate(images))
 
 

@@ -60,13 +60,24 @@ class FileInfo:
 
 
 @dataclass(frozen=True)
+class BakedStyle:
+    """Rows of `ws` that the graph holds: those of a seed's latent, truncated by psi, of a class where there are any."""
+
+    seed: int
+    psi: float
+    label: int | None
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ExportOptions:
-    """How synthesis was exported: noise, and the mixing mask [num_ws, K] with the names of its sources."""
+    """How synthesis was exported: noise, the mixing mask [num_ws, K] with the names of its sources, baked styles."""
 
     noise: NoiseMode
     mask: tuple[tuple[float, ...], ...]
     sources: tuple[str, ...]
     identity_mask: bool
+    baked: tuple[BakedStyle, ...]
 
     @property
     def latents_per_image(self) -> int:

@@ -30,6 +30,14 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     metavar="X",
     help="Level of detail of a StyleGAN: 0 full resolution, 1 half, between them a blend [default: the checkpoint's].",
 )
+@click.option(
+    "--bake-style",
+    "baked",
+    multiple=True,
+    metavar="SEED[*PSI]@LAYERS",
+    help="Fix style rows, folded into weights, as 7@0-3 or 7*0.7@0-3; may be repeated.",
+)
+@click.option("--bake-class", type=click.IntRange(min=0), metavar="K", help="Class of the baked styles.")
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -41,6 +49,8 @@ def command(
     noise: str,
     resolution: int | None,
     lod: float | None,
+    baked: tuple[str, ...],
+    bake_class: int | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -64,6 +74,8 @@ def command(
             lod=lod,
             pipeline=pipeline,
             force=force,
+            bake=baked,
+            bake_class=bake_class,
         )
     manifest = bundle.manifest
     if as_json:

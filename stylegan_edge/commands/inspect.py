@@ -13,6 +13,7 @@ from stylegan_edge.options import JSON
 if TYPE_CHECKING:
     from exporter.checkpoints import Checkpoint
     from runtime.bundle import Bundle
+    from runtime.manifest import BakedStyle
     from runtime.spec import GeneratorSpec
 
 
@@ -122,6 +123,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "checkpoint sha256": manifest.provenance.checkpoint_sha256,
         "noise": manifest.options.noise.value if manifest.specification.noise_inputs else NO_NOISE,
         "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
+        "baked styles": "; ".join(_baked_of(style) for style in manifest.options.baked) or "none",
         "mean of w": manifest.provenance.mean_w,
         "stored noise": manifest.provenance.noise,
         **{
@@ -131,6 +133,11 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         },
         **{f"exported with {name}": version for name, version in manifest.provenance.versions.items()},
     }
+
+
+def _baked_of(style: BakedStyle) -> str:
+    label = "" if style.label is None else f", class {style.label}"
+    return f"rows {', '.join(map(str, style.rows))} of seed {style.seed}, psi {style.psi:g}{label}"
 
 
 def _network_document(spec: GeneratorSpec) -> dict[str, Any]:
