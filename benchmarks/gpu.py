@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads tha
 import click
 import numpy as np
 
-from benchmarks.gpu_contestants import Contestant, Entrant, Inputs, entrants
+from benchmarks.gpu_contestants import Contestant, Entrant, entrants
 from benchmarks.gpu_networks import NETWORKS, prepare
 from runtime import Bundle
+from runtime.bench import Inputs
+from runtime.bench.machine import processor, versions
+from runtime.bench.race import told
+from runtime.bench.turns import take_turns
 from runtime.device import read_device
 from runtime.errors import BackendUnavailableError, StyleganEdgeError
 from runtime.manifest import MANIFEST
@@ -44,8 +47,6 @@ FORMAT = 1
 WARM_UP = 3
 """Runs that are not counted, beside those that parity takes: allocation, code generation, recording."""
 MAX_BATCH = 64
-LEAST_RUNS = 5
-"""Runs of a contestant however slow it is."""
 VERSIONS = (
     "stylegan-edge", "numpy", "torch", "triton", "onnx", "onnxruntime", "onnxruntime-gpu",
     "onnxruntime-ep-nv-tensorrt-rtx-cu13", "cuda-bindings", "tensorrt", "tensorrt-cu13-bindings",
@@ -151,7 +152,7 @@ class Document:
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "complete": False,
             "machine": machine(),
-            "versions": {name: found for name in VERSIONS if (found := _version(name))},
+            "versions": versions(VERSIONS),
             "options": options,
             "bundles": [],
         }
@@ -247,19 +248,11 @@ class Race:
 
     def _take_turns(self, contestants: Sequence[Contestant], lines: Sequence[dict[str, Any]]) -> list[list[float]]:
         """Seconds of each run of each; a slow contestant sits out once its time is used up."""
-        times: list[list[float]] = [[] for _ in contestants]
-        for turn in range(self._runs):
-            for contestant, line, taken in zip(contestants, lines, times):
-                if "error" in line or (turn >= LEAST_RUNS and sum(taken) > self._seconds):
-                    continue
-                start = time.perf_counter()
-                try:
-                    contestant.run()
-                except Exception as error:
-                    line["error"] = told(error)
-                    continue
-                taken.append(time.perf_counter() - start)
-        return times
+        taken = take_turns([contestant.run for contestant in contestants], self._runs, self._seconds)
+        for runs, line in zip(taken, lines):
+            if runs.error is not None:
+                line["error"] = told(runs.error)
+        return [runs.wall for runs in taken]
 
 
 def measured(seconds: Sequence[float], batch: int) -> dict[str, Any]:
@@ -291,18 +284,12 @@ def within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def told(error: Exception) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())[:1000]
-    return text if isinstance(error, StyleganEdgeError) else f"{type(error).__name__}: {text}"
-
-
 def machine() -> dict[str, Any]:
     """Where this is measured."""
     facts: dict[str, Any] = {
         "system": platform.platform(),
         "python": platform.python_version(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
     }
     try:
@@ -316,21 +303,6 @@ def machine() -> dict[str, Any]:
             rows = [[cell.strip() for cell in row.split(",")] for row in done.stdout.strip().splitlines()]
             facts["nvidia_smi"] = [dict(zip(_SMI_FIELDS.split(","), row)) for row in rows]
     return facts
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _shown(line: dict[str, Any]) -> str:

@@ -27,15 +27,15 @@ from runtime import Bundle, Generator
 from runtime.backends import BackendName, RunOptions
 from runtime.backends.tensorrt import BACKENDS
 from runtime.backends.ways import WAYS, Way
+from runtime.bench import Inputs
+from runtime.bench.contestants import precisions_of
 from runtime.cuda import Gpu, PinnedBlock, Stream
 from runtime.device import read_device
 from runtime.device_array import DeviceArray
 from runtime.engine_record import EngineFlags, Flavour, Profile
 from runtime.errors import InputError
-from runtime.golden import GoldenSamples, cut_tiles
 from runtime.graphs import OpenGraphs
-from runtime.noise import Noise, noise_arrays
-from runtime.parity import PIXEL_OFFSET, PIXEL_SCALE, Comparison, Figures, to_pixels
+from runtime.parity import PIXEL_OFFSET, PIXEL_SCALE
 from runtime.records import to_plain
 from runtime.spec import Generation
 from runtime.tensorrt.versions import load_library
@@ -49,51 +49,6 @@ class Place(str, Enum):
 
     HOST = "host"
     GPU = "gpu"
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What is drawn: golden images that share their noise, repeated to fill the batch; so parity is of what is timed.
-
-    `styles` [N, K, w_dim], `maps` [1, 1, H, W] a noisy layer, `transform` [N, 3, 3] for StyleGAN3, and the reference's
-    own `tiles` [N, P, C, h, w].
-    """
-
-    styles: np.ndarray
-    noise: Noise
-    maps: list[np.ndarray]
-    transform: np.ndarray | None
-    tiles: np.ndarray
-    rounding: float
-
-    @classmethod
-    def of(cls, bundle: Bundle, batch: int) -> Inputs:
-        """The inputs of a batch."""
-        golden = GoldenSamples.read(bundle)
-        alike = np.flatnonzero(golden.noise == golden.noise[0])
-        rows = np.resize(alike, batch)
-        noise, spec = golden.noise_of(0), bundle.spec
-        return cls(
-            styles=golden.styles[rows],
-            noise=noise,
-            maps=noise_arrays(spec, noise, bundle.stored_noise),
-            transform=golden.transform[rows] if spec.takes_transform else None,
-            tiles=golden.tiles[rows],
-            rounding=spec.synthesis.float32_rounding,
-        )
-
-    @property
-    def batch(self) -> int:
-        """N."""
-        return len(self.styles)
-
-    def compare(self, image: np.ndarray, pixels: np.ndarray) -> Figures:
-        """How far a contestant's image [N, C, H, W] and pixels [N, H, W, C] are from the float32 reference."""
-        comparison = Comparison("synthesis", "golden", self.batch, rounding=self.rounding)
-        comparison.add(self.tiles, cut_tiles(image))
-        expected = to_pixels(self.tiles.reshape(-1, *self.tiles.shape[2:])).transpose(0, 3, 1, 2)
-        comparison.add_pixels(expected.reshape(self.tiles.shape), cut_tiles(pixels.transpose(0, 3, 1, 2)))
-        return comparison.figures()
 
 
 @dataclass(frozen=True)
@@ -257,8 +212,8 @@ class TorchEntrant:
             raise InputError(f"PyTorch {torch.__version__} has no CUDA that works here")
         if not self._bundle.manifest.options.identity_mask:
             raise InputError("the bundle mixes styles inside its graph, which the reference does not")
-        from benchmarks.zero_insertion import with_zero_insertion
         from exporter import load_checkpoint
+        from exporter.bench.zero_insertion import with_zero_insertion
 
         self._set_up(torch)
         whole = load_checkpoint(checkpoint_path(self._bundle.path)).build()
@@ -349,9 +304,3 @@ def entrants(
     forms = (False, True) if bundle.spec.generation is Generation.STYLEGAN3 else (False,)
     for precision, mode, zeros in product(("fp32", "fp16"), (None, compile_mode), forms):
         yield TorchEntrant(bundle, precision, device, mode, zeros)
-
-
-def precisions_of(bundle: Bundle) -> list[str]:
-    """Precisions that the bundle has synthesis in, float32 first."""
-    keys = [key.partition(".") for key in sorted(bundle.manifest.graphs)]  # a graph in float32 has a name alone
-    return [suffix or "fp32" for name, _, suffix in keys if name == "synthesis"]

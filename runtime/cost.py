@@ -1,4 +1,4 @@
-"""What an image costs: multiply-accumulates of every layer, counted from the specification."""
+"""What an image costs, counted from the specification: multiply-accumulates, and bytes moved, of every layer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from itertools import pairwise
 
 from runtime.spec import GeneratorSpec, LayerCost
 
+VALUE_BYTES = 4
+"""Of a float32 value."""
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-accumulates of one image."""
+    """Multiply-accumulates of one image, and the bytes that its convolutions move."""
 
     layers: tuple[LayerCost, ...]
     mapping: int
@@ -31,9 +34,32 @@ class Cost:
         return sum(layer.style for layer in self.layers)
 
     @property
+    def synthesis(self) -> int:
+        """Everything but mapping."""
+        return self.convolutions + self.fir + self.styles
+
+    @property
     def total(self) -> int:
         """Everything."""
-        return self.convolutions + self.fir + self.mapping + self.styles
+        return self.synthesis + self.mapping
+
+    @property
+    def weights(self) -> int:
+        """Values of all convolution kernels."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def moved(self) -> int:
+        """Values that each layer takes and puts out, all layers: what crosses memory where all else is fused."""
+        return sum(layer.moved for layer in self.layers)
+
+    def bytes_moved(self, batch: int, value_bytes: int = VALUE_BYTES) -> int:
+        """Bytes of a batch: the kernels once, and `moved` for each image.
+
+        No implementation moves fewer unless it fuses convolutions or keeps their results in caches; filters,
+        nonlinearities and noise that are passes of their own move more.
+        """
+        return value_bytes * (self.weights + batch * self.moved)
 
 
 def count_cost(spec: GeneratorSpec) -> Cost:

@@ -25,6 +25,7 @@ _NEEDED_FOR = {
     "onnxscript": "export",
     "safetensors": "export, convert",
     "imageio": "interpolate",
+    "matplotlib": "bench --report",
     "cuda-bindings": "--backend tensorrt",
     "tensorrt": "build, --backend tensorrt",
     "tensorrt-rtx": "build and run --backend tensorrt-rtx",

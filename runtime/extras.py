@@ -10,9 +10,11 @@ from runtime.errors import MissingDependencyError
 _EXTRAS = {
     "imageio": "video",
     "imageio_ffmpeg": "video",
+    "matplotlib": "report",
     "onnx": "export",
     "onnxruntime_ep_nv_tensorrt_rtx": "rtx",
     "onnxscript": "export",
+    "pynvml": "power",
     "safetensors": "export",
     "torch": "export",
 }

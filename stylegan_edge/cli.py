@@ -23,6 +23,7 @@ TRACEBACK_VARIABLE = "STYLEGAN_EDGE_TRACEBACK"
 """Set it to see where an error comes from."""
 
 COMMANDS = {
+    "bench": "Time a bundle's images in every way this machine has.",
     "build": "Build a bundle's TensorRT engines for this machine's GPU.",
     "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
     "demo": "Export the bundled checkpoint, verify it, and draw a grid.",

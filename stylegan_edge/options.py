@@ -38,7 +38,7 @@ class SeedList(click.ParamType):
         if isinstance(value, list):
             return value
         try:
-            return parse_numbers(value, what=param.name.rstrip("s") if param and param.name else "seed")
+            return parse_numbers(value, what=param.opts[-1].lstrip("-").removesuffix("s") if param else "seed")
         except InputError as error:
             self.fail(str(error), param, ctx)
 

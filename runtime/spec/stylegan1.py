@@ -150,10 +150,11 @@ class StyleGAN1Spec(SynthesisSpec):
         costs = []
         for layer in self.layers(img_channels):
             taps = {LayerKind.INPUT: 0, LayerKind.TO_RGB: 1}.get(layer.kind, 16 if layer.up else 9)
-            convolution = taps * layer.in_channels * layer.out_channels * layer.in_size**2
+            weights = taps * layer.in_channels * layer.out_channels
             fir = blur * layer.out_channels * layer.out_size**2 * layer.up
             style = 0 if layer.style is None else 2 * w_dim * layer.out_channels
-            costs.append(LayerCost(layer.name, convolution, fir, style))
+            moved = layer.values if weights else 0
+            costs.append(LayerCost(layer.name, weights * layer.in_size**2, fir, style, weights, moved))
         return tuple(costs)
 
     def summary(self) -> dict[str, str]:

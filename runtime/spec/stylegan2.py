@@ -93,16 +93,18 @@ class StyleGAN2Spec(SynthesisSpec):
         costs = []
         for layer in self.layers(img_channels):
             is_conv = layer.kind is LayerKind.CONV
-            convolution = (9 if is_conv else 1) * layer.in_channels * layer.out_channels * layer.in_size**2
+            weights = (9 if is_conv else 1) * layer.in_channels * layer.out_channels
             # A skip network's image is up-sampled before every toRGB but the first, and filtered like a layer.
             image = not is_conv and self.architecture is Architecture.SKIP and layer.out_size > 4
             fir = taps * layer.out_channels * layer.out_size**2 * (layer.up or image)
             demodulation = layer.in_channels * layer.out_channels * is_conv
-            costs.append(LayerCost(layer.name, convolution, fir, w_dim * layer.in_channels + demodulation))
+            style = w_dim * layer.in_channels + demodulation
+            costs.append(LayerCost(layer.name, weights * layer.in_size**2, fir, style, weights, layer.values))
         if self.architecture is Architecture.RESNET:
             for inputs, outputs, side in zip(self.channels, self.channels[1:], self.resolutions[1:]):
-                convolution = inputs * outputs * (side // 2) ** 2
-                costs.append(LayerCost(f"b{side}.skip", convolution, taps * outputs * side**2, 0))
+                weights, moved = inputs * outputs, inputs * (side // 2) ** 2 + outputs * side**2
+                fir = taps * outputs * side**2
+                costs.append(LayerCost(f"b{side}.skip", weights * (side // 2) ** 2, fir, 0, weights, moved))
         return tuple(costs)
 
     def summary(self) -> dict[str, str]:

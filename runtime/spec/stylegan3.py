@@ -186,11 +186,12 @@ class StyleGAN3Spec(SynthesisSpec):
     def costs(self, img_channels: int, w_dim: int) -> tuple[LayerCost, ...]:
         """Filters run one axis after the other, and never over inserted zeros; a radial one runs in one piece."""
         first = self.fourier
-        costs = [LayerCost("input", first.channels**2 * first.size**2, 0, 4 * w_dim)]
+        values = first.channels * first.size**2
+        costs = [LayerCost("input", first.channels * values, 0, 4 * w_dim, first.channels**2, 2 * values)]
         for layer in self.filtered:
             kernel = self.kernel_of(layer)
             side = layer.in_size + kernel - 1
-            convolution = kernel**2 * layer.in_channels * layer.out_channels * side**2
+            weights = kernel**2 * layer.in_channels * layer.out_channels
             inner = layer.inner_size(kernel)
             fir = inner * (side + inner) * -(-layer.up_taps // layer.up) if layer.up_taps > 1 else 0
             if layer.radial:
@@ -199,7 +200,9 @@ class StyleGAN3Spec(SynthesisSpec):
                 fir += layer.out_size * (inner + layer.out_size) * layer.down_taps
             demodulation = 0 if layer is self.filtered[-1] else layer.in_channels * layer.out_channels
             style = w_dim * layer.in_channels + demodulation
-            costs.append(LayerCost(layer.name, convolution, fir * layer.out_channels, style))
+            moved = layer.in_channels * layer.in_size**2 + layer.out_channels * layer.out_size**2
+            fir *= layer.out_channels
+            costs.append(LayerCost(layer.name, weights * side**2, fir, style, weights, moved))
         return tuple(costs)
 
     def largest_activation(self, img_channels: int) -> int:

@@ -39,15 +39,25 @@ class Layer:
         """Whether it raises the resolution."""
         return self.out_size > self.in_size
 
+    @property
+    def values(self) -> int:
+        """Values that it takes and puts out."""
+        return self.in_channels * self.in_size**2 + self.out_channels * self.out_size**2
+
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Multiply-accumulates of one layer for one image: its convolution, the filters around it, and its style."""
+    """Multiply-accumulates of one layer for one image: its convolution, the filters around it, and its style.
+
+    `weights` are the values of its convolution's kernel, `moved` those that the layer takes and puts out.
+    """
 
     name: str
     convolution: int
     fir: int
     style: int
+    weights: int
+    moved: int
 
 
 @dataclass(frozen=True)

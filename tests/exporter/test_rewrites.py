@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks.zero_insertion import with_zero_insertion
+from exporter.bench.zero_insertion import with_zero_insertion
 from exporter.checkpoints import Checkpoint
 from exporter.networks.deploy import DeployMapping, Form, common, deploy_pipeline, deploy_synthesis
 from exporter.networks.deploy.common import aligned_width

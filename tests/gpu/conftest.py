@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu_contestants import precisions_of
 from engines.options import BuildOptions
 from engines.store import build_engine
 from runtime import Bundle
+from runtime.bench.contestants import precisions_of
 from runtime.cuda import Gpu, load_driver
 from runtime.device import Device, read_device
 from runtime.engine_record import EngineFlags, Flavour, Profile

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -120,6 +121,8 @@ EXPORT int cuDeviceGet(int *device, int ordinal)
 EXPORT int cuDeviceGetName(char *name, int length, int device)
 { (void)device; strncpy(name, "Made-up GPU", (size_t)length); return OK; }
 EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int device) { (void)device; *bytes = (size_t)8 << 30; return OK; }
+EXPORT int cuDeviceGetPCIBusId(char *id, int length, int device)
+{ snprintf(id, length, "0000:%02X:00.0", device + 1); return OK; }
 EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device)
 { (void)device; *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 16 ? 16 : -1; return OK; }
 
@@ -208,7 +211,7 @@ EXPORT int cuGetProcAddress_v2(const char *symbol, void **found, int version, ui
 {
     static const struct { const char *name; void *function; } table[] = {
 #define FUNCTION(name) {#name, (void *)name}
-        FUNCTION(cuInit), FUNCTION(cuDriverGetVersion), FUNCTION(cuDeviceGetCount), FUNCTION(cuDeviceGet),
+        FUNCTION(cuInit), FUNCTION(cuDriverGetVersion), FUNCTION(cuDeviceGetCount), FUNCTION(cuDeviceGet), FUNCTION(cuDeviceGetPCIBusId),
         FUNCTION(cuDevicePrimaryCtxRetain), FUNCTION(cuCtxPushCurrent), FUNCTION(cuCtxPopCurrent),
         FUNCTION(cuMemGetInfo), FUNCTION(cuCtxSynchronize), FUNCTION(cuMemAlloc), FUNCTION(cuMemFree), FUNCTION(cuMemHostAlloc),
         FUNCTION(cuMemFreeHost), FUNCTION(cuStreamCreate), FUNCTION(cuStreamDestroy), FUNCTION(cuStreamSynchronize),

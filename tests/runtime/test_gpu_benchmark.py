@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from benchmarks import gpu, gpu_contestants, gpu_networks
 from exporter.checkpoints import write_safetensors
 from runtime import Bundle
+from runtime.bench import Inputs
 from runtime.device import Device
 from runtime.engines import Engine, read_engine
 from runtime.errors import EngineBuildError
@@ -118,7 +119,7 @@ def test_a_failure_in_the_middle_leaves_no_speed(bundles: Path, builds: None, ma
 
 
 def test_parity_is_of_the_inputs_that_are_timed(tiny_bundle: Bundle) -> None:
-    inputs = gpu_contestants.Inputs.of(tiny_bundle, 5)
+    inputs = Inputs.of(tiny_bundle, 5)
     image = inputs.tiles[:, 0]
     pixels = to_pixels(image)
     assert inputs.compare(image, pixels).levels_max == 0

@@ -51,6 +51,20 @@ def test_generating_an_image_loads_no_torch_and_no_onnx(tiny_bundle: Bundle) -> 
     assert not {"torch", "onnx", "exporter", "onnxscript"} & set(modules.split())
 
 
+def test_a_benchmark_loads_no_torch_and_no_onnx(tiny_bundle: Bundle) -> None:
+    code = (
+        "import sys, runtime\n"
+        "from runtime.backends import RunOptions\n"
+        "from runtime.bench import BenchOptions, own_entrants, run_bench\n"
+        "bundle, options = runtime.Bundle(sys.argv[1]), BenchOptions(runs=1, threads=1, memory=False, limits=False)\n"
+        "outcome = run_bench(bundle, own_entrants(bundle, (), (), RunOptions(threads=1)), options)\n"
+        "print(len(outcome.measured), *sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    measured, *modules = _run(code, str(tiny_bundle.path)).split()
+    assert measured == "1"
+    assert not {"torch", "onnx", "exporter", "onnxscript", "matplotlib"} & set(modules)
+
+
 def test_help_needs_click_alone() -> None:
     code = (
         "import sys\n"

@@ -1,0 +1,63 @@
+"""What contestants draw, and how their images are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.bundle import Bundle
+from runtime.golden import GoldenSamples, block_means, cut_tiles
+from runtime.noise import Noise, noise_arrays
+from runtime.parity import Comparison, Figures, to_pixels
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is drawn: golden images that share their noise, repeated to fill the batch; so parity is of what is timed.
+
+    `styles` [N, K, w_dim], `maps` [1, 1, H, W] a noisy layer, `transform` [N, 3, 3] for StyleGAN3, and the reference's
+    own `tiles` [N, P, C, h, w] and `blocks` [N, C, B, B]. `distinct` of the N images are no repetitions.
+    """
+
+    styles: np.ndarray
+    noise: Noise
+    maps: list[np.ndarray]
+    transform: np.ndarray | None
+    tiles: np.ndarray
+    blocks: np.ndarray
+    distinct: int
+    rounding: float
+
+    @classmethod
+    def of(cls, bundle: Bundle, batch: int) -> Inputs:
+        """The inputs of a batch."""
+        golden = GoldenSamples.read(bundle)
+        alike = np.flatnonzero(golden.noise == golden.noise[0])
+        rows = np.resize(alike, batch)
+        noise, spec = golden.noise_of(0), bundle.spec
+        return cls(
+            styles=golden.styles[rows],
+            noise=noise,
+            maps=noise_arrays(spec, noise, bundle.stored_noise),
+            transform=golden.transform[rows] if spec.takes_transform else None,
+            tiles=golden.tiles[rows],
+            blocks=golden.blocks[rows],
+            distinct=min(batch, len(alike)),
+            rounding=spec.synthesis.float32_rounding,
+        )
+
+    @property
+    def batch(self) -> int:
+        """N."""
+        return len(self.styles)
+
+    def compare(self, image: np.ndarray, pixels: np.ndarray, precision: str = "fp32") -> Figures:
+        """How far a contestant's image [N, C, H, W] and pixels [N, H, W, C] are from the float32 reference."""
+        comparison = Comparison("synthesis", "golden", self.batch, precision, self.rounding)
+        comparison.add(self.tiles, cut_tiles(image), self.distinct)
+        comparison.add(self.blocks, block_means(image), distinct=0)
+        expected = to_pixels(self.tiles.reshape(-1, *self.tiles.shape[2:])).transpose(0, 3, 1, 2)
+        measured = cut_tiles(pixels.transpose(0, 3, 1, 2))
+        comparison.add_pixels(expected.reshape(self.tiles.shape), measured, self.distinct)
+        return comparison.figures()

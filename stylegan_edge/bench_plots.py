@@ -1,0 +1,134 @@
+"""A benchmark's plots, as SVG without text that needs a font."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from runtime.bench.limits import Limits
+from runtime.bench.results import Line, Outcome
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
+"""Okabe and Ito's, that colour-blind readers tell apart."""
+MARKERS = "osD^vPX*"
+SIZE = (9.0, 4.6)
+"""Inches."""
+SMALLEST, LARGEST = 5.0, 11.0
+"""Marker sizes of the roofline, in points, of the smallest batch and the largest."""
+RATES = (1, 2, 5)
+"""First digits of the ticks of a logarithmic axis."""
+
+
+def latency_plot(outcome: Outcome) -> bytes:
+    """Milliseconds of a batch against its size."""
+    figure, axes = _figure()
+    for index, (name, lines) in enumerate(_by_name(outcome).items()):
+        timings = [line.timing for line in lines if line.timing is not None]
+        medians = np.array([timing.median_ms for timing in timings])
+        quartiles = np.array([timing.quartiles_ms for timing in timings]).T
+        axes.errorbar(
+            [line.batch for line in lines],
+            medians,
+            yerr=np.abs(quartiles - medians),
+            label=name,
+            capsize=3,
+            linewidth=1.6,
+            **_look(index),
+        )
+    batches = sorted({line.batch for line in outcome.measured if line.batch is not None})
+    axes.set(xscale="log", yscale="log", xlabel="batch (images)", ylabel="median time of a batch (ms)")
+    axes.set_xticks(batches, [str(batch) for batch in batches])
+    axes.set_xticks([], minor=True)
+    if batches:
+        axes.set_xlim(batches[0] / 1.3, batches[-1] * 1.3)
+    _plain_ticks(axes.yaxis)
+    return _finish(figure, axes)
+
+
+def roofline_plot(outcome: Outcome) -> bytes | None:
+    """GMAC a second against multiply-accumulates a byte; None where no contestant ran on the cores."""
+    limits = outcome.limits
+    groups = {
+        name: [line for line in lines if line.load is not None and line.load.attainable is not None]
+        for name, lines in _by_name(outcome).items()
+    }
+    loads = [line.load for lines in groups.values() for line in lines if line.load is not None]
+    if limits is None or not loads:
+        return None
+    figure, axes = _figure()
+    ridge = limits.gmac_per_s / limits.gbyte_per_s
+    spread = [load.mac_per_byte for load in loads]
+    left, right = min(ridge, *spread) / 3, max(ridge, *spread) * 3
+    _draw_roof(axes, limits, (left, right))
+    batches = sorted({line.batch or 0 for lines in groups.values() for line in lines})
+    for index, (name, lines) in enumerate(groups.items()):
+        for line in lines:
+            assert line.load is not None
+            rank = batches.index(line.batch or 0) / max(1, len(batches) - 1)
+            size = SMALLEST + (LARGEST - SMALLEST) * rank  # the points lie too close together for words
+            axes.plot(line.load.mac_per_byte, line.load.gmac_per_s, **{**_look(index), "markersize": size}, alpha=0.8)
+        axes.plot([], [], linestyle="none", label=name, **_look(index))
+    axes.set(xscale="log", yscale="log", xlim=(left, right), xlabel="multiply-accumulates a byte moved")
+    axes.set_ylabel("GMAC a second")
+    lowest = min(*(load.gmac_per_s for load in loads), limits.gbyte_per_s * left)
+    axes.set_ylim(lowest / 1.6, limits.gmac_per_s * 1.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain_ticks(axis)
+    sizes = ", ".join(str(batch) for batch in batches)
+    return _finish(figure, axes, f"batch, small to large: {sizes}" if len(batches) > 1 else f"batch {sizes}")
+
+
+def _draw_roof(axes: Any, limits: Limits, bounds: tuple[float, float]) -> None:
+    x = np.geomspace(*bounds, 200)
+    axes.plot(x, [limits.attainable(item) for item in x], color="#444444", linewidth=1.4)
+    axes.text(bounds[1] / 1.1, limits.gmac_per_s * 1.12, f"matrix product {limits.gmac_per_s:.4g} GMAC/s",
+              ha="right", fontsize=8, color="#444444")  # fmt: skip
+    middle = (bounds[0] * limits.gmac_per_s / limits.gbyte_per_s) ** 0.5
+    axes.text(middle * 1.15, limits.attainable(middle), f"copy {limits.gbyte_per_s:.3g} GB/s", va="top", fontsize=8,
+              color="#444444")  # fmt: skip
+
+
+def _by_name(outcome: Outcome) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {}
+    for line in sorted(outcome.measured, key=lambda line: line.batch or 0):
+        found.setdefault(line.name, []).append(line)
+    return found
+
+
+def _look(index: int) -> dict[str, Any]:
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 6}
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # no pyplot: no window system is looked for
+
+    figure: Any = Figure(figsize=SIZE, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _plain_ticks(axis: Any) -> None:
+    """20, 50, 100 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=RATES))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _finish(figure: Any, axes: Any, title: str | None = None) -> bytes:
+    """The legend stands beside the data, and the file says nothing of when it was made."""
+    axes.grid(True, which="major", color="#e0e0e0", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        legend = axes.legend(
+            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5, title=title, title_fontsize=8.5
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # names are names, dollars and all
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
