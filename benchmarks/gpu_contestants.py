@@ -28,7 +28,6 @@ from runtime.backends import BackendName, RunOptions
 from runtime.backends.tensorrt import BACKENDS
 from runtime.backends.ways import WAYS, Way
 from runtime.bench import Inputs
-from runtime.bench.contestants import precisions_of
 from runtime.cuda import Gpu, PinnedBlock, Stream
 from runtime.device import read_device
 from runtime.device_array import DeviceArray
@@ -294,7 +293,7 @@ def entrants(
     bundle: Bundle, batches: tuple[int, ...], device: str, compile_mode: str, level: int | None
 ) -> Iterator[Entrant]:
     """All that may draw a bundle."""
-    found = precisions_of(bundle)
+    found = bundle.precisions
     for precision in found:
         for flavour in Flavour:
             yield TensorRtEntrant(bundle, flavour, precision, batches, level)

@@ -144,7 +144,7 @@ def own_entrants(
 
 
 def _chosen(bundle: Bundle, asked: Sequence[str]) -> list[str]:
-    found = precisions_of(bundle)
+    found = bundle.precisions
     for precision in asked:
         if precision not in found:
             raise InputError(
@@ -152,9 +152,3 @@ def _chosen(bundle: Bundle, asked: Sequence[str]) -> list[str]:
                 "export the bundle again with it"
             )
     return list(dict.fromkeys(asked)) or found
-
-
-def precisions_of(bundle: Bundle) -> list[str]:
-    """Precisions that the bundle has synthesis in, float32 first."""
-    keys = [key.partition(".") for key in sorted(bundle.manifest.graphs)]  # a graph in float32 has a name alone
-    return [suffix or "fp32" for name, _, suffix in keys if name == "synthesis"]

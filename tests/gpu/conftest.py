@@ -15,7 +15,6 @@ import pytest
 from engines.options import BuildOptions
 from engines.store import build_engine
 from runtime import Bundle
-from runtime.bench.contestants import precisions_of
 from runtime.cuda import Gpu, load_driver
 from runtime.device import Device, read_device
 from runtime.engine_record import EngineFlags, Flavour, Profile
@@ -121,7 +120,7 @@ def build(
                 precision: build_engine(
                     bundle, library, device, options, precision, graphs_of(bundle, precision, pipeline=plain)
                 )[0]
-                for precision in precisions_of(bundle)
+                for precision in bundle.precisions
             }
             known[key] = Built(bundle, library.flavour, engines)
         return known[key]
