@@ -106,17 +106,18 @@ def add_engine(
     flags: EngineFlags | None = None,
     gpu: int = 0,
     flavour: Flavour = Flavour.TENSORRT,
+    precision: str = "fp32",
 ) -> Path:
     """Give a bundle an engine for the made-up GPU."""
-    flags, digests = flags or EngineFlags(), graph_digests(bundle, "fp32")
+    flags, digests = flags or EngineFlags(), graph_digests(bundle, precision)
     plans = {}
     for name in graphs or digests:
-        graph = bundle.graph_path(name).read_bytes()
+        graph = bundle.graph_path(name, precision).read_bytes()
         plans[name] = make_plan(graph, tuple(profiles), flags.strip_weights, flags.refittable)
     infos = {
         name: PlanInfo(hashlib.sha256(plan).hexdigest(), len(plan), digests[name], ()) for name, plan in plans.items()
     }
-    record = EngineRecord(ENGINE_FORMAT, flavour, version, "fp32", tuple(profiles), flags, read_device(gpu), infos)
+    record = EngineRecord(ENGINE_FORMAT, flavour, version, precision, tuple(profiles), flags, read_device(gpu), infos)
     folder = bundle.path / ENGINES / record.fingerprint
     folder.mkdir(parents=True)
     for name, plan in plans.items():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from exporter import export, load_checkpoint
 from runtime import Bundle, Generator
 from runtime.backends import BackendName
 from runtime.backends.tensorrt.lane import MAX_SHAPES
@@ -165,6 +166,22 @@ def test_an_engine_of_synthesis_alone_maps_on_onnxruntime(
     add_engine(bundle, graphs=("synthesis",))
     with Generator.load(bundle, "tensorrt") as generator:
         assert worst(generator.generate(SEEDS, psi=0.7), expected) <= 1
+
+
+@pytest.mark.parametrize("beside", [(), ("mapping",)])
+def test_a_float16_engine_maps_in_float32(
+    beside: tuple[str, ...], machine: Machine, demo_checkpoint: Path, tmp_path: Path
+) -> None:
+    """On the float32 engine's mapping where there is one, else on ONNX Runtime."""
+    bundle = export(load_checkpoint(demo_checkpoint), tmp_path / "bundle", ("fp32", "fp16"))
+    add_engine(bundle, precision="fp16")
+    if beside:
+        add_engine(bundle, graphs=beside)
+    expected = Generator.load(bundle, "onnxruntime", "fp16").generate([1, 2, 3], psi=0.7)
+    with Generator.load(bundle, "tensorrt", "fp16") as generator:
+        assert worst(generator.generate([1, 2, 3], psi=0.7), expected) <= 1
+    with pytest.raises(EngineMismatchError, match="no tensorrt engine of synthesis in fp32"):
+        Generator.load(bundle, "tensorrt")
 
 
 def test_a_stripped_engine_takes_its_weights_from_the_graph(
