@@ -37,6 +37,8 @@ class Bundle:
         for name in (CONSTANTS, GOLDEN):
             if name not in self.manifest.files:
                 raise BundleError(f"{self.path / MANIFEST}: does not list {name}; {_AGAIN}")
+        for name in ("mapping", "synthesis"):  # in float32: what everything else is judged by
+            self.graph(name)
         for name, info in self.manifest.files.items():
             self._check_file(name, info)
 
