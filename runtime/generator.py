@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
+from runtime.backends.base import is_constant
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
@@ -320,7 +321,8 @@ class Generator:
             return noise_arrays(self.spec, noise, self.bundle.stored_noise)
         kept = self._kept_noise  # another thread may put its own there meanwhile
         if kept is None or kept[0] != noise:
-            arrays = [array.copy() for array in noise_arrays(self.spec, noise, self.bundle.stored_noise)]
+            found = noise_arrays(self.spec, noise, self.bundle.stored_noise)
+            arrays = [array if is_constant(array) else array.copy() for array in found]
             for array in arrays:
                 array.setflags(write=False)
             self._kept_noise = (noise, arrays)

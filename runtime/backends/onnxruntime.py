@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.allocator import return_freed_memory
 from runtime.backends.base import BackendName, RunOptions
 from runtime.errors import BackendUnavailableError, BundleError
 
@@ -26,6 +27,7 @@ class OnnxRuntimeGraph:
     def __init__(self, path: Path, options: RunOptions) -> None:
         runtime = import_onnxruntime()
         self._session: Any = open_session(runtime, path, session_options(runtime, options), [CPU])
+        return_freed_memory()
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         """Execute the graph: arrays by input name -> the named outputs, in order."""

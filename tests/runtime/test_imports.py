@@ -65,6 +65,17 @@ def test_a_benchmark_loads_no_torch_and_no_onnx(tiny_bundle: Bundle) -> None:
     assert not {"torch", "onnx", "exporter", "onnxscript", "matplotlib"} & set(modules)
 
 
+def test_importing_the_runtime_loads_numpy_at_most() -> None:
+    """What draws is imported when a bundle is opened, what writes pictures when one is written."""
+    code = "import sys\n{}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    heavy = {"onnxruntime", "openvino", "tensorrt", "cuda", "PIL", "rich", "click", "imageio", "torch", "onnx"}
+    face = set(_run(code.format("import runtime")).split())
+    assert not (heavy | {"numpy"}) & face
+    whole = set(_run(code.format("from runtime import Bundle, Generator, GeneratorSpec")).split())
+    assert "numpy" in whole
+    assert not heavy & whole
+
+
 def test_help_needs_click_alone() -> None:
     code = (
         "import sys\n"
