@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,9 +22,9 @@ def staging_folder(target: Path) -> Iterator[Path]:
     """
     parent = target.absolute().parent
     with explain_os_errors(target), _made_parents(parent):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=parent))
-        try:
-            folder.chmod(0o777 & ~_umask())
+        folder = parent / f".{target.name}.{secrets.token_hex(8)}.partial"
+        try:  # an interrupt may come as soon as the folder is there
+            folder.mkdir()
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -95,9 +95,3 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return "a part of the path is a file, expected a folder"
     return error.strerror or str(error)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

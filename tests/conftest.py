@@ -70,6 +70,7 @@ def machine(driver_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
         pytest.skip(reason)
     with switched_on(driver_folder) as found:
         monkeypatch.setitem(sys.modules, "tensorrt", found.tensorrt())
+        monkeypatch.setitem(sys.modules, "onnxruntime_ep_nv_tensorrt_rtx", None)  # it would load what is real
         yield found
         assert found.live == 0, "memory, streams or recordings were left on the GPU"
         assert found.current_gpus == 0

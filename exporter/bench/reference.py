@@ -120,8 +120,9 @@ class ReferenceEntrant:
 
     def _arguments(self, inputs: Inputs) -> Any:
         """A function that puts a batch's styles where the network is; what never changes is there before."""
-        maps = [torch.from_numpy(array).to(self._place) for array in inputs.maps]
-        transform = None if inputs.transform is None else torch.from_numpy(inputs.transform).to(self._place)
+        # Copies: what nobody can write into is no tensor to PyTorch.
+        maps = [torch.tensor(array, device=self._place) for array in inputs.maps]
+        transform = None if inputs.transform is None else torch.tensor(inputs.transform, device=self._place)
         ws = style_rows(self._bundle, inputs.styles)
         return lambda: (torch.from_numpy(ws).to(self._place), maps, transform)
 

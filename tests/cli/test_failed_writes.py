@@ -142,7 +142,7 @@ def test_a_folder_without_permission_is_named(command: str, refused: Refused, mo
     def deny(*_: Any, **__: Any) -> str:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", deny)
+    monkeypatch.setattr(Path, "mkdir", deny)
     assert "no permission, or a read-only place: choose another folder" in refused(command.format("new/folder"))
 
 
