@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
+from exporter.networks.deploy.passes import ALL, Pass
+from exporter.networks.deploy.up import Target
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
+from runtime.up_forms import UpForm
 
 Weights = Mapping[str, np.ndarray]
 CONSTANT_DTYPE = np.float32
@@ -124,9 +127,9 @@ class StackedAffine(nn.Module):
     bias [features], gains included.
     """
 
-    def __init__(self, affines: Sequence[tuple[np.ndarray, np.ndarray]], width: int) -> None:
+    def __init__(self, affines: Sequence[tuple[np.ndarray, np.ndarray]], width: int, batched: bool = True) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.batched = width, batched
         weight = np.zeros((len(affines), affines[0][0].shape[1], width))
         bias = np.zeros((len(affines), 1, width))
         for index, (layer_weight, layer_bias) in enumerate(affines):
@@ -137,7 +140,14 @@ class StackedAffine(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[N, L, w_dim] -> [N, L, 1, C]."""
-        return torch.matmul(rows.unsqueeze(2), self.get_buffer("weight")) + self.get_buffer("bias")
+        return layer_products(rows.unsqueeze(2), self.get_buffer("weight"), self.batched) + self.get_buffer("bias")
+
+
+def layer_products(x: Tensor, weight: Tensor, batched: bool) -> Tensor:
+    """[N, L, 1, in] and [L, in, out] -> [N, L, 1, out]: in one product, or one a layer."""
+    if batched:
+        return torch.matmul(x, weight)
+    return torch.cat([torch.matmul(x[:, layer : layer + 1], weight[layer]) for layer in range(len(weight))], dim=1)
 
 
 def split_layers(stacked: Tensor, layers: Sequence[Mapping[str, int]], padded: int) -> dict[str, Tensor]:
@@ -166,12 +176,16 @@ class Form:
     `mask` [num_ws, K] builds the rows of `ws` out of the K sources. `noise` is "explicit" (inputs), "const" (the
     checkpoint's buffers as constants) or "none". `dtype` is that of convolutions and what lies between them; styles,
     epilogues and images are float32 always (see `half`). `fixed` holds rows of `ws` [w_dim] that no input decides.
+    `passes` are the rewrites to make; `target` is what up-convolutions are chosen for, unless `up` says what all are.
     """
 
     mask: np.ndarray
     noise: str = "explicit"
     dtype: torch.dtype = torch.float32
     fixed: Mapping[int, np.ndarray] = field(default_factory=dict)
+    passes: frozenset[Pass] = ALL
+    target: Target = Target.CPU
+    up: UpForm | None = None
 
 
 class DeploySynthesis(nn.Module):
@@ -184,7 +198,9 @@ class DeploySynthesis(nn.Module):
         super().__init__()
         self.spec = spec
         self.weights = weights
+        self.form = form
         self.mask, self.noise, self.dtype, self.fixed = form.mask, form.noise, form.dtype, form.fixed
+        self.folds_gain = Pass.GAIN in form.passes
         self.half_precision = form.dtype is not torch.float32
 
     @property

@@ -3,13 +3,16 @@
 Two forms of the same sum. `DirectActivation` up-samples by a depthwise transposed convolution along each axis, which
 never touches an inserted zero, and down-samples by strided depthwise convolutions. `PhasedActivation` never puts the
 up-sampled pixels in their order: it keeps each phase of them, every `factor`-th row and column, as an image of its own.
-Phases of the input's resolution come from short plain convolutions, and down-sampling by the same factor is the sum of
-one more of each. ONNX Runtime takes half the time for it, because its transposed convolutions are slow.
+Phases of the input's resolution come from short plain convolutions, and down-sampling is the sum of one more of each.
+ONNX Runtime takes half the time for it, because its transposed convolutions are slow.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 from operator import add
@@ -19,8 +22,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exporter.networks.deploy.common import CHANNEL_ALIGNMENT, Weights, aligned_up, aligned_width, constant, float64
+from exporter.networks.deploy.common import (
+    CHANNEL_ALIGNMENT,
+    Form,
+    Weights,
+    aligned_up,
+    constant,
+    float64,
+)
+from exporter.networks.deploy.passes import Pass
 from exporter.networks.deploy.phases import down_phases, has_phases, up_phases
+from exporter.networks.deploy.up import Target, beside
 from exporter.networks.mapping import LEAKY_SLOPE
 from runtime.spec import FilteredLayer
 
@@ -31,16 +43,38 @@ At 512 px configuration R takes 1.7 GB instead of 6.1 on ONNX Runtime, and its f
 """
 
 
-class FilteredActivation(nn.Module):
-    """[N, C, in, in] -> [N, C, out, out], C an aligned width; the activation's gain is in the input.
+@dataclass(frozen=True)
+class Nonlinearity:
+    """Leaky ReLU, what its input does not hold of the gain yet, and the clamp."""
 
-    arXiv 2106.12423, section 3.1. `inner` is the side of what the leaky ReLU takes.
+    gain: float
+    clamp: float | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        x = functional.leaky_relu(x, LEAKY_SLOPE)
+        x = x if self.gain == 1 else x * self.gain
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+class FilteredActivation(nn.Module):
+    """[N, C, in, in] -> [N, C, out, out], C = `channels`: the layer's, and perhaps more that are zeros.
+
+    arXiv 2106.12423, section 3.1. `inner` is the side of what the nonlinearity takes.
     """
 
-    def __init__(self, layer: FilteredLayer, inner: int, clamp: float | None, weights: Weights) -> None:
+    def __init__(
+        self,
+        layer: FilteredLayer,
+        inner: int,
+        nonlinearity: Nonlinearity,
+        weights: Weights,
+        channels: int,
+        in_parts: bool,
+    ) -> None:
         super().__init__()
-        self.layer, self.clamp, self.channels = layer, clamp, aligned_width(layer.out_channels)
-        self.parts = split_channels(self.channels, inner**2)
+        self.layer, self.nonlinearity, self.channels = layer, nonlinearity, channels
+        self.parts = split_channels(channels, inner**2) if in_parts else [channels]
         up, down = _filter(weights, layer, "up") * layer.up, _filter(weights, layer, "down")
         self._add_filters(up, np.flip(down), inner)  # flipped: a convolution operator correlates
 
@@ -54,8 +88,8 @@ class FilteredActivation(nn.Module):
 
     @property
     def most_nodes(self) -> int:
-        """Nodes of the graph that it may take: some five a cell of up-sampled pixels, for each part."""
-        return len(self.parts) * 6 * self.layer.up**2
+        """Nodes of the graph that it may take: some ten a cell of up-sampled pixels, for each part."""
+        return len(self.parts) * 10 * self.layer.up**2
 
     def forward(self, x: Tensor) -> Tensor:
         """The filtered activation of a convolution's output, in parts where it is large."""
@@ -72,10 +106,6 @@ class FilteredActivation(nn.Module):
         """A registered filter for as many channels as x has: it is alike for all."""
         return self.get_buffer(name)[: x.shape[1]]
 
-    def _nonlinearity(self, x: Tensor) -> Tensor:
-        x = functional.leaky_relu(x, LEAKY_SLOPE)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-
 
 class DirectActivation(FilteredActivation):
     """All up-sampled pixels in one array: for any factors."""
@@ -90,7 +120,7 @@ class DirectActivation(FilteredActivation):
         up, down = self._filter_for(x, "up"), self._filter_for(x, "down")
         x = functional.conv_transpose2d(x, up.transpose(2, 3), stride=(1, factor), padding=(0, crop), groups=channels)
         x = functional.conv_transpose2d(x, up, stride=(factor, 1), padding=(crop, 0), groups=channels)
-        x = self._nonlinearity(x)
+        x = self.nonlinearity(x)
         if self.layer.radial:
             return functional.conv2d(x, down, stride=stride, groups=channels)
         x = functional.conv2d(x, down.transpose(2, 3), stride=(1, stride), groups=channels)
@@ -98,19 +128,27 @@ class DirectActivation(FilteredActivation):
 
 
 class PhasedActivation(FilteredActivation):
-    """Each phase of the up-sampled pixels by itself: where both factors are the same."""
+    """Each phase of the up-sampled pixels by itself: where the factor of down-sampling divides that of up-sampling."""
 
     def _add_filters(self, up: np.ndarray, down: np.ndarray, inner: int) -> None:
+        self.results = range(self.layer.up // self.layer.down)
         kernels, self.pad = up_phases(up, self.layer, inner)
         for phase, kernel in enumerate(kernels):
             self._add_filter(f"up{phase}", kernel)
-        if not self.layer.radial:
-            for phase, kernel in enumerate(down_phases(down, self.layer.down)):
-                self._add_filter(f"down{phase}", kernel)
+        if self.layer.radial:
+            for at in product(self.results, self.results):
+                self._add_radial(down, at)
             return
-        for row, rows in enumerate(down_phases(down, self.layer.down)):
-            for column, columns in enumerate(down_phases(rows.T, self.layer.down)):
-                self._add_filter(f"down{row}{column}", columns.T)
+        for result in self.results:
+            for phase, kernel in enumerate(down_phases(down, self.layer.up, self.layer.down, result)):
+                self._add_filter(f"down{result}_{phase}", kernel)
+
+    def _add_radial(self, down: np.ndarray, at: tuple[int, int]) -> None:
+        """Of one phase of the output: a filter for each cell of up-sampled pixels."""
+        factors = self.layer.up, self.layer.down
+        for row, rows in enumerate(down_phases(down, *factors, at[0])):
+            for column, columns in enumerate(down_phases(rows.T, *factors, at[1])):
+                self._add_filter(f"down{at[0]}{at[1]}_{row}{column}", columns.T)
 
     def _activate(self, x: Tensor) -> Tensor:
         phases, pad = range(self.layer.up), self.pad
@@ -118,12 +156,28 @@ class PhasedActivation(FilteredActivation):
         for column in phases:
             wide = self._correlate(x, f"up{column}", along_x=True, padding=(0, pad))
             for row in phases:
-                cells[row, column] = self._nonlinearity(self._correlate(wide, f"up{row}", padding=(pad, 0)))
+                cells[row, column] = self.nonlinearity(self._correlate(wide, f"up{row}", padding=(pad, 0)))
         if self.layer.radial:
-            places = product(phases, phases)
-            return reduce(add, (self._correlate(cells[at], f"down{at[0]}{at[1]}") for at in places))
-        columns = [reduce(add, (self._correlate(cells[row, at], f"down{row}") for row in phases)) for at in phases]
-        return reduce(add, (self._correlate(part, f"down{at}", along_x=True) for at, part in enumerate(columns)))
+            return interleave([self._radial(cells, at) for at in product(self.results, self.results)])
+        return interleave([part for row in self.results for part in self._separable(cells, row)])
+
+    def _radial(self, cells: Mapping[tuple[int, int], Tensor], at: tuple[int, int]) -> Tensor:
+        """One phase of the output."""
+        name = f"down{at[0]}{at[1]}"
+        return reduce(add, (self._correlate(cell, f"{name}_{row}{column}") for (row, column), cell in cells.items()))
+
+    def _separable(self, cells: Mapping[tuple[int, int], Tensor], result: int) -> Iterator[Tensor]:
+        """The phases of the output that lie in every r-th row from `result` on."""
+        phases = range(self.layer.up)
+        columns = [
+            reduce(add, (self._correlate(cells[row, column], f"down{result}_{row}") for row in phases))
+            for column in phases
+        ]
+        for across in self.results:
+            parts = (
+                self._correlate(part, f"down{across}_{column}", along_x=True) for column, part in enumerate(columns)
+            )
+            yield reduce(add, parts)
 
     def _correlate(self, x: Tensor, name: str, along_x: bool = False, padding: tuple[int, int] = (0, 0)) -> Tensor:
         weight = self._filter_for(x, name)
@@ -131,10 +185,25 @@ class PhasedActivation(FilteredActivation):
         return functional.conv2d(x, weight, padding=padding, groups=x.shape[1])
 
 
-def filtered_activation(layer: FilteredLayer, inner: int, clamp: float | None, weights: Weights) -> FilteredActivation:
-    """A layer's filtered leaky ReLU, in the form that runs faster."""
-    form = PhasedActivation if has_phases(layer) else DirectActivation
-    return form(layer, inner, clamp, weights)
+def interleave(phases: Sequence[Tensor]) -> Tensor:
+    """r * r images [N, C, H, W], row by row -> [N, C, r H, r W], of which each is every r-th row and column."""
+    if len(phases) == 1:
+        return phases[0]
+    return functional.pixel_shuffle(beside(phases), math.isqrt(len(phases)))
+
+
+def filtered_activation(
+    layer: FilteredLayer, inner: int, nonlinearity: Nonlinearity, weights: Weights, channels: int, form: Form
+) -> FilteredActivation:
+    """A layer's filtered leaky ReLU, in the form that runs faster.
+
+    Phases of unlike factors are many small operators, which a GPU would have to start one by one.
+    """
+    phased = Pass.PHASES in form.passes and has_phases(layer)
+    if form.target is Target.GPU and layer.up != layer.down:
+        phased = False
+    kind = PhasedActivation if phased else DirectActivation
+    return kind(layer, inner, nonlinearity, weights, channels, Pass.PARTS in form.passes)
 
 
 def split_channels(channels: int, pixels: int) -> list[int]:

@@ -30,6 +30,7 @@ from exporter.networks.deploy.common import (
     float64,
     split_layers,
 )
+from exporter.networks.deploy.passes import Pass
 from exporter.networks.mapping import LEAKY_SLOPE
 from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
 
@@ -44,7 +45,9 @@ class DeployStyleGAN1(DeploySynthesis):
         self.free = [layer for layer in self.styled if layer.style not in self.fixed]
         self.mixer = StyleMixer([layer.style for layer in self.free if layer.style is not None], self.mask)
         self.width = 2 * max(layer.out_channels for layer in self.styled)
-        self.affine = StackedAffine([self._affine(layer) for layer in self.free], self.width)
+        self.affine = StackedAffine(
+            [self._affine(layer) for layer in self.free], self.width, Pass.STYLES in form.passes
+        )
         for layer in self.styled:
             if layer.style is not None and layer.style in self.fixed:
                 weight, bias = self._affine(layer)

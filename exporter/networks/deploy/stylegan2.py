@@ -28,13 +28,16 @@ from exporter.networks.deploy.common import (
     Weights,
     constant,
     float64,
+    layer_products,
     split_layers,
 )
 from exporter.networks.deploy.half import unit_styles
-from exporter.networks.fir import UP, transposed_conv_padding
+from exporter.networks.deploy.passes import Pass
+from exporter.networks.deploy.up import choose_form, up_convolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from exporter.networks.stylegan2 import ACTIVATION_GAIN, RESNET_GAIN
 from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
+from runtime.up_forms import UP, UpForm
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ class StyleBank(nn.Module):
         affines: Sequence[tuple[np.ndarray, np.ndarray]],
         kernels: Mapping[str, tuple[np.ndarray, np.ndarray]],
         unit: bool,
+        batched: bool,
     ) -> None:
         super().__init__()
-        self.layers, self.unit = layers, unit
+        self.layers, self.unit, self.batched = layers, unit, batched
         self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
         self.width = max(max(layer.in_channels, layer.out_channels) for layer in layers)
-        self.affine = StackedAffine(affines, self.width)
+        self.affine = StackedAffine(affines, self.width, batched)
         energy = np.zeros((len(self.convs), self.width, self.width))
         epsilon = np.zeros((len(self.convs), 1, self.width if unit else 1))
         for index, layer in enumerate(self.convs):
@@ -97,7 +101,7 @@ class StyleBank(nn.Module):
         scales = split_layers(styles, [{layer.name: layer.in_channels} for layer in self.layers], self.width)
         if not self.convs:
             return Styles(scales, {}, norms)
-        energy = torch.matmul(convs * convs, self.get_buffer("energy")) + epsilon
+        energy = layer_products(convs * convs, self.get_buffer("energy"), self.batched) + epsilon
         widths = [{layer.name: layer.out_channels} for layer in self.convs]
         return Styles(scales, split_layers(torch.rsqrt(energy), widths, self.width), norms)
 
@@ -117,11 +121,12 @@ class DeployStyleGAN2(DeploySynthesis):
             spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
         )  # stable: convolutions first
         free = [layer for layer in self.layers if layer.style not in self.fixed]
+        self.products = self._rgb_products()
         self.mixer = StyleMixer([layer.style for layer in free if layer.style is not None], self.mask)
-        gains = {layer.name: self._gain(layer) for layer in self.layers}
+        gains = {layer.name: self._folded_gain(layer) for layer in self.layers}
         kernels = {layer.name: self._kernel(layer, gains[layer.name]) for layer in self.layers}
         affines = [self.affine_of(f"synthesis.{layer.name}") for layer in free]
-        self.bank = StyleBank(spec, free, gains, affines, kernels, self.half_precision)
+        self.bank = StyleBank(spec, free, gains, affines, kernels, self.half_precision, Pass.STYLES in form.passes)
         self.register_buffer("const", self.narrow(constant(weights["synthesis.b4.const"])[None]))
         for layer in self.layers:
             self._add_layer(layer, weights, gains[layer.name], *kernels[layer.name])
@@ -131,6 +136,10 @@ class DeployStyleGAN2(DeploySynthesis):
         """Gain of a layer's activation, which a residual block's second convolution takes part of back."""
         residual = self.network.architecture is Architecture.RESNET and layer.out_size > 4
         return ACTIVATION_GAIN * (RESNET_GAIN if residual and layer.name.endswith("conv1") else 1.0)
+
+    def _folded_gain(self, layer: Layer) -> float:
+        """The part of the gain that is in constants before the activation."""
+        return self._gain(layer) if self.folds_gain else 1.0
 
     def _kernel(self, layer: Layer, gain: float) -> tuple[np.ndarray, np.ndarray]:
         """A layer's weight [out, in, k, k] as it is convolved with, and what its channels were divided by [out].
@@ -150,24 +159,47 @@ class DeployStyleGAN2(DeploySynthesis):
     def _add_layer(self, layer: Layer, weights: Weights, gain: float, kernel: np.ndarray, norm: np.ndarray) -> None:
         key, name = layer.name.replace(".", "_"), f"synthesis.{layer.name}"
         bias = float64(weights, f"{name}.bias")
-        self.register_buffer(f"{key}_weight", self.kernel(kernel.swapaxes(0, 1) if layer.up else kernel))
+        if layer.up:
+            self.add_module(f"{key}_up", self._up_convolution(layer, kernel))
+        elif layer.name in self.products:
+            # float32 in float16 too: the product with the style is rounded, not each of them.
+            self.register_buffer(f"{key}_weight", constant(kernel[:, :, 0, 0]))
+        else:
+            self.register_buffer(f"{key}_weight", self.kernel(kernel))
         if self.half_precision and (layer.kind is LayerKind.TO_RGB or layer.style in self.fixed):
             self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
         if layer.kind is LayerKind.TO_RGB:
-            self.register_buffer(f"{key}_bias", constant(bias[:, None, None] if self.half_precision else bias))
+            as_map = self.half_precision or layer.name in self.products
+            self.register_buffer(f"{key}_bias", constant(bias[:, None, None] if as_map else bias))
             return
         self.register_buffer(f"{key}_bias", constant(bias[:, None, None] * gain))
         if layer.noise is not None:
             self.add_noise_constants(key, f"{name}.noise_const", float64(weights, f"{name}.noise_strength") * gain)
 
+    def _rgb_products(self) -> set[str]:
+        """The toRGB layers that are batched products: an image's own weights times an image's own activations.
+
+        Before the first free convolution all images share their activations, which a batched product can't take.
+        """
+        found, own = set(), False
+        for layer in self.spec.layers if Pass.RGB in self.form.passes else ():
+            free = layer.style not in self.fixed
+            if layer.kind is LayerKind.TO_RGB and free and own:
+                found.add(layer.name)
+            own = own or (free and layer.kind is LayerKind.CONV)
+        return found
+
+    def _up_convolution(self, layer: Layer, kernel: np.ndarray) -> nn.Module:
+        taps, side, form = np.asarray(self.network.resample_filter) * UP, layer.out_size // UP, self.form.up
+        if form is None:
+            chooses = Pass.UP in self.form.passes
+            form = choose_form(self.form.target, kernel, taps, side) if chooses else UpForm.TRANSPOSED
+        return up_convolution(form, kernel, taps, side, self.kernel, Pass.PARTS in self.form.passes)
+
     def _add_filters(self, weights: Weights) -> None:
-        """One depthwise FIR kernel a width; the flip makes a correlation of it, a transposed convolution needs none."""
+        """Depthwise filters of up-sampled images, a transposed convolution's kernel each."""
         taps = np.asarray(self.network.resample_filter)
         kernel = np.outer(taps, taps)[None, None] * UP**2
-        for layer in self.layers:
-            if layer.up:
-                flipped = np.repeat(kernel[:, :, ::-1, ::-1], layer.out_channels, axis=0)
-                self.register_buffer(f"fir_{layer.out_channels}", self.kernel(flipped), persistent=False)
         if self.network.architecture is Architecture.SKIP:
             self.register_buffer("up_image", constant(np.repeat(kernel, self.spec.img_channels, axis=0)))
         if self.network.architecture is Architecture.RESNET:
@@ -190,12 +222,12 @@ class DeployStyleGAN2(DeploySynthesis):
         for layer in self.spec.layers:
             key = layer.name.replace(".", "_")
             scale = bank.scales.get(layer.name)
-            scaled = x if scale is None else x * self.narrow(scale, clamped=True)
+            if layer.kind is LayerKind.TO_RGB:
+                image = self._to_rgb(x, layer, scale, image, bank.norms.get(layer.name))
+                continue
+            scaled = self._scale(x, scale)
             if layer.up and self.network.architecture is Architecture.RESNET:
                 shortcut = self._shortcut(x, layer)
-            if layer.kind is LayerKind.TO_RGB:
-                image = self._to_rgb(scaled, key, image, bank.norms.get(layer.name))
-                continue
             x = self._demodulate(
                 self.widen(self._convolve(scaled, layer, key)), key, bank.demodulations.get(layer.name)
             )
@@ -222,34 +254,52 @@ class DeployStyleGAN2(DeploySynthesis):
             return shortcut
         return self.widen(shortcut) * self.get_buffer(f"skip_{layer.out_size}_norm")
 
+    def _scale(self, x: Tensor, scale: Tensor | None) -> Tensor:
+        """x * s; where the style is fixed, it is in the weights."""
+        return x if scale is None else x * self.narrow(scale, clamped=True)
+
     def _convolve(self, x: Tensor, layer: Layer, key: str) -> Tensor:
-        weight = self.get_buffer(f"{key}_weight")
-        if not layer.up:
-            return functional.conv2d(x, weight, padding=1)
-        kernel = self.get_buffer(f"fir_{layer.out_channels}")
-        before, after = transposed_conv_padding(kernel.shape[-1])
-        x = functional.conv_transpose2d(x, weight, stride=2)
-        x = functional.conv2d(x, kernel, padding=max(before, after), groups=layer.out_channels)
-        return _crop(x, max(before, after) - before, layer.out_size)
+        if layer.up:
+            up: Tensor = self.get_submodule(f"{key}_up")(x)
+            return up
+        return functional.conv2d(x, self.get_buffer(f"{key}_weight"), padding=1)
 
     def _activate(self, x: Tensor, layer: Layer, key: str) -> Tensor:
         x = functional.leaky_relu(x + self.get_buffer(f"{key}_bias"), LEAKY_SLOPE)
+        if not self.folds_gain:
+            x = x * self._gain(layer)
         clamp = self.network.conv_clamp
         if clamp is None:
             return x
         clamp *= self._gain(layer) / ACTIVATION_GAIN
         return x.clamp(-clamp, clamp)
 
-    def _to_rgb(self, x: Tensor, key: str, image: Tensor | None, norm: Tensor | None) -> Tensor:
-        weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")
+    def _to_rgb(
+        self, x: Tensor, layer: Layer, scale: Tensor | None, image: Tensor | None, norm: Tensor | None
+    ) -> Tensor:
+        key = layer.name.replace(".", "_")
+        bias = self.get_buffer(f"{key}_bias")
+        rgb = self._rgb_product(x, key, scale) if layer.name in self.products else None
         if self.half_precision:
             own = self.get_buffer(f"{key}_norm")
-            rgb = self.widen(functional.conv2d(x, weight)) * (own if norm is None else norm * own) + bias
+            rgb = functional.conv2d(self._scale(x, scale), self.get_buffer(f"{key}_weight")) if rgb is None else rgb
+            rgb = self.widen(rgb) * (own if norm is None else norm * own) + bias
+        elif rgb is not None:
+            rgb = rgb + bias
         else:
-            rgb = functional.conv2d(x, weight, bias)
+            rgb = functional.conv2d(self._scale(x, scale), self.get_buffer(f"{key}_weight"), bias)
         clamp = self.network.conv_clamp
         rgb = rgb if clamp is None else rgb.clamp(-clamp, clamp)
         return rgb if image is None else self._upsample(image, self.get_buffer("up_image")) + rgb
+
+    def _rgb_product(self, x: Tensor, key: str, scale: Tensor | None) -> Tensor:
+        """[N, img_channels, C], each image's own weights, times [N, C, pixels]."""
+        assert scale is not None
+        _, channels, height, width = x.shape
+        weight = self.narrow(self.get_buffer(f"{key}_weight") * scale.squeeze(3).transpose(1, 2), clamped=True)
+        # bmm: matmul would be traced with the batch as a constant.
+        rgb = torch.bmm(weight, x.reshape(-1, channels, height * width))
+        return rgb.reshape(-1, self.spec.img_channels, height, width)
 
     def _upsample(self, x: Tensor, kernel: Tensor) -> Tensor:
         """FIR up-sampling as one transposed depthwise convolution."""

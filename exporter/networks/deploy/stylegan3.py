@@ -32,11 +32,13 @@ from exporter.networks.deploy.common import (
     aligned_width,
     constant,
     float64,
+    layer_products,
     pad_channels,
     split_layers,
 )
-from exporter.networks.deploy.filtered import FilteredActivation, filtered_activation
+from exporter.networks.deploy.filtered import FilteredActivation, Nonlinearity, filtered_activation
 from exporter.networks.deploy.half import FILTER_LIMIT, unit_styles
+from exporter.networks.deploy.passes import Pass
 from exporter.networks.mapping import EPSILON
 from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
@@ -45,9 +47,9 @@ from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
 class FourierFeatures(nn.Module):
     """Turn and shift [N, 1, 4], transform [N or 1, 3, 3] -> the first features [N, aligned C, size, size]."""
 
-    def __init__(self, fourier: Fourier, weights: Weights) -> None:
+    def __init__(self, fourier: Fourier, weights: Weights, width: int) -> None:
         super().__init__()
-        self.fourier = fourier
+        self.fourier, self.width = fourier, width
         line = sample_points(fourier).numpy()
         y, x = np.meshgrid(line, line, indexing="ij")
         points = np.stack([x.reshape(-1), y.reshape(-1), np.ones(x.size)])
@@ -56,7 +58,6 @@ class FourierFeatures(nn.Module):
         self.register_buffer("freqs", constant(freqs))
         self.register_buffer("phases", constant(np.concatenate([np.zeros_like(freqs), phases[:, None]], axis=1)))
         mix = float64(weights, "synthesis.input.weight") / math.sqrt(fourier.channels)
-        self.width = aligned_width(fourier.channels)
         self.register_buffer("mix", constant(pad_channels(mix, self.width)))
         # (cos, sin, dx, dy) / norm -> the first two rows of the turn: (cos, -sin), (sin, cos)
         turn = np.zeros((AFFINE_FEATURES, 4))
@@ -93,6 +94,7 @@ class DeployStyleGAN3(DeploySynthesis):
     def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
         super().__init__(spec, weights, form)
         self.network = cast(StyleGAN3Spec, spec.synthesis)
+        self.gain = ACTIVATION_GAIN if self.folds_gain else 1.0
         layers = self.network.filtered
         self.convs = layers[:-1]
         # Rows of ws: convolutions first, then toRGB, which has no demodulation, then the input; fixed ones left out.
@@ -101,15 +103,22 @@ class DeployStyleGAN3(DeploySynthesis):
         self.free_convs = [layer for layer in self.convs if layer.name in self.rows]
         self.mixer = StyleMixer(list(self.rows.values()), self.mask)
         channels = [width for layer in layers for width in (layer.in_channels, layer.out_channels)]
-        self.width = max(AFFINE_FEATURES, *map(aligned_width, channels))
-        self.affine = StackedAffine([self.affine_of(f"synthesis.{name}") for name in self.rows], self.width)
+        self.width = max(AFFINE_FEATURES, *map(self._width, channels))
+        self.affine = StackedAffine(
+            [self.affine_of(f"synthesis.{name}") for name in self.rows], self.width, Pass.STYLES in form.passes
+        )
         if "input" not in self.rows:
             self.register_buffer("input_style", constant(self.fixed_style("synthesis.input", 0)[None, None]))
-        self.entry = FourierFeatures(self.network.fourier, weights)
+        fourier = self.network.fourier
+        self.entry = FourierFeatures(fourier, weights, self._width(fourier.channels))
         kernels = {layer.name: self.normalized(self._weight(layer, rows[layer.name])) for layer in layers}
         self._add_demodulation(kernels)
         for layer in layers:
             self._add_layer(layer, *kernels[layer.name])
+
+    def _width(self, channels: int) -> int:
+        """How many channels to compute where `channels` are wanted."""
+        return aligned_width(channels) if Pass.WIDTHS in self.form.passes else channels
 
     def _input_gain(self, layer: FilteredLayer) -> float:
         return 1 / math.sqrt(float(self.weights[f"synthesis.{layer.name}.magnitude_ema"]))
@@ -133,7 +142,7 @@ class DeployStyleGAN3(DeploySynthesis):
         if last:
             return weight
         energy = (weight**2).sum(axis=(1, 2, 3), keepdims=True) + EPSILON * (style**2).mean()
-        scaled: np.ndarray = weight * (ACTIVATION_GAIN * self._input_gain(layer) / np.sqrt(energy))
+        scaled: np.ndarray = weight * (self.gain * self._input_gain(layer) / np.sqrt(energy))
         return scaled
 
     def _add_demodulation(self, kernels: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -142,7 +151,7 @@ class DeployStyleGAN3(DeploySynthesis):
         epsilon = np.zeros((len(self.free_convs), 1, self.width if self.half_precision else 1))
         for index, layer in enumerate(self.free_convs):
             kernel, norm = kernels[layer.name]
-            gain = (ACTIVATION_GAIN * self._input_gain(layer)) ** 2
+            gain = (self.gain * self._input_gain(layer)) ** 2
             energy[index, : layer.in_channels, : layer.out_channels] = (kernel**2).sum(axis=(2, 3)).T / gain
             epsilon[index] = EPSILON / (layer.in_channels * gain)
             if self.half_precision:  # the channels added stay above zero
@@ -156,9 +165,9 @@ class DeployStyleGAN3(DeploySynthesis):
 
     def _add_layer(self, layer: FilteredLayer, kernel: np.ndarray, norm: np.ndarray) -> None:
         last = layer is self.network.filtered[-1]
-        gain = self.network.output_scale if last else ACTIVATION_GAIN
+        gain = self.network.output_scale if last else self.gain
         bias = float64(self.weights, f"synthesis.{layer.name}.bias")
-        inputs, outputs = aligned_width(layer.in_channels), len(bias) if last else aligned_width(len(bias))
+        inputs, outputs = self._width(layer.in_channels), len(bias) if last else self._width(len(bias))
         self.register_buffer(f"{layer.name}_weight", self.kernel(pad_channels(kernel, outputs, inputs)))
         self.register_buffer(f"{layer.name}_bias", constant(pad_channels(bias * gain, outputs)))
         if self.half_precision and (last or layer.name not in self.rows):
@@ -166,7 +175,8 @@ class DeployStyleGAN3(DeploySynthesis):
             self.register_buffer(f"{layer.name}_norm", constant(norm[:, None, None]))
         if not last:
             inner = layer.inner_size(self.network.kernel_of(layer))
-            filtered = filtered_activation(layer, inner, self.network.conv_clamp, self.weights)
+            nonlinearity = Nonlinearity(ACTIVATION_GAIN / self.gain, self.network.conv_clamp)
+            filtered = filtered_activation(layer, inner, nonlinearity, self.weights, outputs, self.form)
             self.add_module(f"{layer.name}_filtered", filtered.half() if self.half_precision else filtered)
 
     @property
@@ -183,7 +193,7 @@ class DeployStyleGAN3(DeploySynthesis):
         if self.half_precision:
             stacked, norms = unit_styles(stacked, self.get_buffer("inverse_widths"))
             norm = norms[:, free].unsqueeze(3) if last in self.rows else None  # of toRGB, [N, 1, 1, 1]
-        known = {layer.name: aligned_width(layer.in_channels) for layer in self.network.filtered}
+        known = {layer.name: self._width(layer.in_channels) for layer in self.network.filtered}
         known["input"] = AFFINE_FEATURES
         scales = split_layers(stacked, [{name: known[name]} for name in self.rows], self.width)
         demodulations = self._demodulations(stacked[:, :free]) if free else {}
@@ -206,9 +216,9 @@ class DeployStyleGAN3(DeploySynthesis):
     def _demodulations(self, styles: Tensor) -> dict[str, Tensor]:
         """Styles of the free convolutions [N, convs, 1, C] -> the coefficients of each, [N, out, 1, 1]."""
         squares = styles * styles
-        energy = torch.matmul(squares, self.get_buffer("energy"))
+        energy = layer_products(squares, self.get_buffer("energy"), Pass.STYLES in self.form.passes)
         energy = energy + squares.sum(dim=3, keepdim=True) * self.get_buffer("epsilon")
-        widths = [{layer.name: aligned_width(layer.out_channels)} for layer in self.free_convs]
+        widths = [{layer.name: self._width(layer.out_channels)} for layer in self.free_convs]
         return split_layers(torch.rsqrt(energy), widths, self.width)
 
     def _to_rgb(self, x: Tensor, norm: Tensor | None) -> Tensor:
