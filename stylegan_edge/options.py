@@ -91,7 +91,7 @@ class NoiseOption(click.ParamType):
 FORCE = click.option("--force", is_flag=True, help="Replace what exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 GPU = click.option("--gpu", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
-BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime")
+BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino")
 """The values of `runtime.backends.BackendName`, which `--help` must not import."""
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
