@@ -24,6 +24,7 @@ _NEEDED_FOR = {
     "onnx": "export",
     "onnxscript": "export",
     "safetensors": "export, convert",
+    "openvino": "--backend openvino",
     "imageio": "interpolate",
     "matplotlib": "bench --report",
     "cuda-bindings": "--backend tensorrt",
@@ -72,7 +73,7 @@ def _onnxruntime() -> Finding:
 
 
 def _gpu(number: int) -> Finding:
-    use = "build, every backend but onnxruntime on the CPU"
+    use = "build, every backend but onnxruntime and openvino on the CPU"
     try:
         device = read_device(number)
     except BackendUnavailableError as error:

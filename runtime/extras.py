@@ -14,6 +14,7 @@ _EXTRAS = {
     "onnx": "export",
     "onnxruntime_ep_nv_tensorrt_rtx": "rtx",
     "onnxscript": "export",
+    "openvino": "openvino",
     "pynvml": "power",
     "safetensors": "export",
     "torch": "export",

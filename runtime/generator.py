@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from runtime.backends.base import is_constant
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
+from runtime.fastest import AUTO, MIN_PSNR, Sample, check_min_psnr, fastest, open_candidates, qualified
 from runtime.graphs import OpenGraphs
 from runtime.latency import Latency, measure_latency
 from runtime.latents import latents, one_hot
@@ -65,11 +67,15 @@ class Generator:
         gpu: int = 0,
         contexts: int = 1,
         cuda_graphs: bool = True,
+        min_psnr: float = MIN_PSNR,
     ) -> Generator:
         """Open a bundle (checked against its digests) on a backend, "auto" being the fastest that loads.
 
         `threads` bounds the CPU threads used, `gpu` is the number of the GPU, `contexts` is how many threads may draw
         at once on TensorRT, `cuda_graphs` lets it replay recorded launches. A context manager: `close` frees the GPU.
+
+        `precision` "auto" is the fastest of those in the bundle that export measured at `min_psnr` dB or more from
+        float32, which always is one; where several load, each draws a few batches of the default size to tell.
 
         Raises BundleError, IntegrityError, InputError, and where the backend can't be had BackendUnavailableError,
         MissingDependencyError or EngineMismatchError.
@@ -80,8 +86,24 @@ class Generator:
             known = ", ".join(item.value for item in BackendName)
             raise InputError(f"backend {backend!r} is unknown, expected one of {known}") from None
         options = RunOptions(threads, gpu, contexts, cuda_graphs)
+        least = check_min_psnr(min_psnr)
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        if precision == AUTO:
+            return cls._load_fastest(opened, name, options, least)
         return cls(opened, OpenGraphs.open(opened, name, options, precision, pipeline=False))
+
+    @classmethod
+    def _load_fastest(cls, bundle: Bundle, backend: BackendName, options: RunOptions, min_psnr: float) -> Generator:
+        """Open all precisions that are near enough, keep the fastest, close the others."""
+        with ExitStack() as stack:
+            candidates = open_candidates(bundle, qualified(bundle, min_psnr), backend, options, stack)
+            generators = {precision: cls(bundle, graphs) for precision, graphs in candidates.items()}
+            taken = fastest({precision: item._sample() for precision, item in generators.items()})
+            stack.pop_all()  # nothing failed: the one that was taken stays open
+        for precision, item in generators.items():
+            if precision != taken:
+                item.close()
+        return generators[taken]
 
     def __enter__(self) -> Generator:
         return self
@@ -104,6 +126,11 @@ class Generator:
         return self._synthesis.backend
 
     @property
+    def precision(self) -> str:
+        """The precision of synthesis, "fp32" or another: with `load`'s "auto", the one that was taken."""
+        return self._graphs.precision
+
+    @property
     def spec(self) -> GeneratorSpec:
         """The generator's specification."""
         return self.bundle.spec
@@ -121,12 +148,17 @@ class Generator:
         """Time `runs` calls of `synthesize` that draw `batch` images as pixels, with the checkpoint's own noise."""
         if check_whole("runs", runs) < 1:
             raise InputError(f"runs is {runs}, expected 1 or more")
+        sample = self._sample(batch, psi)
+        return measure_latency(sample.draw, sample.images, runs)
+
+    def _sample(self, batch: int | None = None, psi: float = 1.0) -> Sample:
+        """A call that draws a batch as pixels, with the checkpoint's own noise."""
         count = self.batch_size(batch)
         z = self.latents(range(count * self.seeds_per_image))
         c = self.labels(0, len(z)) if self.spec.c_dim else None
         noise = self._own_noise()
         styles = self.styles(self.map(z, c), psi)
-        return measure_latency(lambda: self.synthesize(styles, noise, "pixels", count), count, runs)
+        return Sample(lambda: self.synthesize(styles, noise, "pixels", count), count)
 
     @property
     def sources(self) -> int:

@@ -58,6 +58,21 @@ class Finite(click.ParamType):
             self.fail(str(error).removeprefix("psi is "), param, ctx)
 
 
+class Decibels(click.ParamType):
+    """A finite number of decibels, 0 or more."""
+
+    name = "DB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, with one line for anything else."""
+        from runtime.fastest import check_min_psnr
+
+        try:
+            return check_min_psnr(value)
+        except InputError as error:
+            self.fail(str(error).removeprefix("min_psnr is "), param, ctx)
+
+
 class Pair(click.ParamType):
     """`X,Y` -> two finite numbers."""
 
@@ -91,7 +106,7 @@ class NoiseOption(click.ParamType):
 FORCE = click.option("--force", is_flag=True, help="Replace what exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 GPU = click.option("--gpu", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the GPU.")
-BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime")
+BACKENDS = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime", "openvino")
 """The values of `runtime.backends.BackendName`, which `--help` must not import."""
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
 CHECKPOINT = click.argument("checkpoint", type=click.Path(path_type=Path))
@@ -107,6 +122,7 @@ class Drawing:
     noise: str | int
     backend: str
     precision: str
+    min_psnr: float | None
     gpu: int
     threads: int | None
     batch: int | None
@@ -115,8 +131,12 @@ class Drawing:
     def load(self, bundle: Path) -> Generator:
         """Open a bundle as asked."""
         from runtime import Generator
+        from runtime.fastest import AUTO, MIN_PSNR
 
-        generator = Generator.load(bundle, self.backend, self.precision, self.threads, self.gpu)
+        if self.min_psnr is not None and self.precision != AUTO:
+            raise InputError(f"--min-psnr is for --precision {AUTO}, not for {self.precision[:40]}; leave one out")
+        least = MIN_PSNR if self.min_psnr is None else self.min_psnr
+        generator = Generator.load(bundle, self.backend, self.precision, self.threads, self.gpu, min_psnr=least)
         # A GPU's memory must be freed while the interpreter is whole.
         click.get_current_context().call_on_close(generator.close)
         return generator
@@ -164,7 +184,13 @@ def drawing_options(command: Command) -> Command:
             default="fp32",
             show_default=True,
             metavar="P",
-            help="One of those that BUNDLE was exported in.",
+            help="One of those that BUNDLE was exported in; auto takes the fastest of them; bf16 is OpenVINO's.",
+        ),
+        click.option(
+            "--min-psnr",
+            type=Decibels(),
+            metavar="DB",
+            help="With --precision auto: least PSNR from float32, as export measured it [default: 50].",
         ),
         click.option("--psi", type=Finite(), default=1.0, show_default=True, help="Truncation: 0 mean image, 1 none."),
         click.option(

@@ -25,6 +25,7 @@ class BackendName(str, Enum):
     TENSORRT = "tensorrt"
     TENSORRT_RTX = "tensorrt-rtx"
     ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
 
 
 @dataclass(frozen=True)

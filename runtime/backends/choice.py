@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runtime.backends.base import BackendName, RunOptions
+from runtime.backends.precisions import is_computed
 from runtime.backends.ways import WAYS, Graphs, Way
 from runtime.bundle import Bundle
 from runtime.engines import engine_folders
@@ -21,6 +22,8 @@ from runtime.errors import (
 
 PASSED_OVER = (BackendUnavailableError, EngineMismatchError, GpuError, IntegrityError, MissingDependencyError)
 """Why a backend can't be had here. A changed plan, an IntegrityError, must not keep the graphs from running."""
+RUNS_GRAPHS = (BackendName.ONNXRUNTIME, BackendName.OPENVINO)
+"""Backends that never run an engine."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +45,9 @@ def open_graphs(
 
     Raises the error of the backend asked for; BackendUnavailableError with all reasons where several ways were tried.
     """
-    for name in names:  # what the bundle lacks is no backend's fault
-        bundle.graph(name, bundle.precision_of(name, precision))
     attempts: list[Attempt] = []
     errors: list[StyleganEdgeError] = []
-    for way in ways_of(backend):
+    for way in _ways_for(bundle, names, precision, backend):
         try:
             graphs = way.open(bundle, names, precision, options)
         except PASSED_OVER as error:
@@ -59,14 +60,31 @@ def open_graphs(
         return graphs, attempts
     if len(errors) == 1:
         raise errors[0]
-    raise BackendUnavailableError(
-        f"{backend.value} can't run here: " + " | ".join(f"{item.way}: {item.refused}" for item in attempts)
-    )
+    raise BackendUnavailableError(f"{backend.value} can't run here: {_reasons(attempts)}")
 
 
 def ways_of(backend: BackendName) -> list[Way]:
     """The ways to try for a backend, the fastest first."""
     return [way for way in WAYS if backend in (BackendName.AUTO, way.backend)]
+
+
+def _ways_for(bundle: Bundle, names: Sequence[str], precision: str, backend: BackendName) -> list[Way]:
+    """The ways that draw a precision. Raises BundleError for a graph that all lack, which is no backend's fault."""
+    ways = ways_of(backend)
+    computing = [way for way in ways if is_computed(bundle, precision, way.backend)]
+    if computing:
+        return computing
+    for name in names:
+        bundle.graph(name, bundle.precision_of(name, precision))
+    return ways
+
+
+def _reasons(attempts: Sequence[Attempt]) -> str:
+    """Why each was passed over; a reason that several share is told once, so that a message has room for all."""
+    ways: dict[str | None, list[str]] = {}
+    for item in attempts:
+        ways.setdefault(item.refused, []).append(item.way)
+    return " | ".join(f"{', '.join(names)}: {refused}" for refused, names in ways.items())
 
 
 def examine_ways(bundle: Bundle | None, options: RunOptions) -> Iterator[Attempt]:
@@ -86,6 +104,6 @@ def examine_ways(bundle: Bundle | None, options: RunOptions) -> Iterator[Attempt
 def _tell(bundle: Bundle, asked: BackendName, taken: Way, attempts: Sequence[Attempt]) -> None:
     """Log what was taken; aloud where the bundle holds engines, which somebody built to be run, and none was."""
     _log.info("%s: taken", taken.name)
-    if asked is BackendName.AUTO and taken.backend is BackendName.ONNXRUNTIME and engine_folders(bundle):
-        reason = next(item.refused for item in attempts if item.refused is not None)
+    if asked is BackendName.AUTO and taken.backend in RUNS_GRAPHS and engine_folders(bundle):
+        reason = next((item.refused for item in attempts if item.refused), "engines don't hold that precision")
         _log.warning("%s holds engines, but its graphs run in another way, %s: %s", bundle.path, taken.name, reason)

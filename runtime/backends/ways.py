@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.backends.base import BackendName, GraphRunner, RunOptions
+from runtime.backends.precisions import arithmetic, graph_precision
 from runtime.bundle import Bundle
 from runtime.device import Device, machine
 from runtime.engine_record import Flavour
@@ -85,6 +86,25 @@ def open_on_cpu(bundle: Bundle, names: Sequence[str], precision: str, options: R
     return {name: OnnxRuntimeGraph(path, options) for name, path in _paths(bundle, names, precision).items()}
 
 
+def _probe_openvino(_: RunOptions) -> str:
+    from runtime.backends.openvino import describe
+
+    return describe()
+
+
+def _open_openvino(bundle: Bundle, names: Sequence[str], precision: str, options: RunOptions) -> Graphs:
+    from runtime.backends.openvino import OpenVinoGraph
+
+    return {
+        name: OpenVinoGraph(
+            bundle.graph_path(name, graph_precision(bundle, name, precision, BackendName.OPENVINO)),
+            options,
+            arithmetic(name, precision),
+        )
+        for name in names
+    }
+
+
 def _paths(bundle: Bundle, names: Sequence[str], precision: str) -> dict[str, Path]:
     return {name: bundle.graph_path(name, bundle.precision_of(name, precision)) for name in names}
 
@@ -99,5 +119,7 @@ WAYS = (
     Way(BackendName.TENSORRT_RTX, "ONNX Runtime with TensorRT-RTX", _probe_rtx, _open_rtx),
     Way(BackendName.ONNXRUNTIME, "ONNX Runtime with CUDA", _probe_cuda, _open_cuda),
     Way(BackendName.ONNXRUNTIME, "ONNX Runtime on the CPU", _probe_cpu, open_on_cpu),
+    # Slower than ONNX Runtime on small networks, and about as fast on large ones: see docs/performance.md.
+    Way(BackendName.OPENVINO, "OpenVINO on the CPU", _probe_openvino, _open_openvino),
 )
-"""Every way, the fastest first."""
+"""Every way, in the order that `auto` tries them: the fastest first."""

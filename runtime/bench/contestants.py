@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from runtime.backends import BackendName, MemoryUse, RunOptions
+from runtime.backends.precisions import precisions_on
 from runtime.backends.ways import WAYS, Way
 from runtime.bench.inputs import Inputs
 from runtime.bundle import Bundle
@@ -110,7 +111,8 @@ class OwnEntrant:
     def open(self) -> None:
         """Make the sessions, or load the plans."""
         graphs = self._way.open(self._bundle, ["mapping", "synthesis"], self.label.precision, self._options)
-        self._generator = Generator(self._bundle, OpenGraphs(graphs["mapping"], graphs["synthesis"], None, ()))
+        opened = OpenGraphs(graphs["mapping"], graphs["synthesis"], None, precision=self.label.precision)
+        self._generator = Generator(self._bundle, opened)
         self.device = self._generator.device
 
     def enter(self, inputs: Inputs) -> Contestant:
@@ -137,18 +139,28 @@ class OwnEntrant:
 def own_entrants(
     bundle: Bundle, backends: Collection[BackendName], precisions: Sequence[str], options: RunOptions
 ) -> list[OwnEntrant]:
-    """The bundle's graphs in all ways of some backends (none, or `auto`: all), at some precisions (none: all)."""
+    """The bundle's graphs in all ways of some backends (none, or `auto`: all), at some precisions.
+
+    No precisions: all that the bundle holds. One that a backend computes without a graph has to be asked for.
+    """
     every = not backends or BackendName.AUTO in backends
     ways = [way for way in WAYS if every or way.backend in backends]
-    return [OwnEntrant(bundle, way, precision, options) for way in ways for precision in _chosen(bundle, precisions)]
+    asked = _checked(bundle, ways, precisions)
+    return [
+        OwnEntrant(bundle, way, precision, options)
+        for way in ways
+        for precision in asked
+        if precision in precisions_on(bundle, way.backend)
+    ]
 
 
-def _chosen(bundle: Bundle, asked: Sequence[str]) -> list[str]:
-    found = bundle.precisions
+def _checked(bundle: Bundle, ways: Sequence[Way], asked: Sequence[str]) -> list[str]:
+    """Precisions that one of the ways draws."""
+    found = list(dict.fromkeys(name for way in ways for name in precisions_on(bundle, way.backend)))
     for precision in asked:
         if precision not in found:
             raise InputError(
                 f"precision {precision[:40]!r} is not in {bundle.path}, expected {', '.join(found)}; "
                 "export the bundle again with it"
             )
-    return list(dict.fromkeys(asked)) or found
+    return list(dict.fromkeys(asked)) or bundle.precisions

@@ -13,8 +13,8 @@ from runtime.device import Device, read_device
 from runtime.errors import BackendUnavailableError
 
 PACKAGES = (
-    "stylegan-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "cuda-bindings",
-    "tensorrt", "tensorrt-rtx", "torch", "onnx",
+    "stylegan-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "openvino",
+    "cuda-bindings", "tensorrt", "tensorrt-rtx", "torch", "onnx",
 )  # fmt: skip
 """Whose versions are told, where they are installed."""
 

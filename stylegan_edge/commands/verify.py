@@ -12,6 +12,7 @@ import click
 from stylegan_edge.options import BUNDLE, JSON, SeedList, running_options
 
 if TYPE_CHECKING:
+    from runtime.backends import BackendName
     from runtime.bundle import Bundle
     from runtime.graphs import OpenGraphs
     from runtime.parity import Figures
@@ -61,7 +62,7 @@ def command(
     figures: list[Figures] = []
     ran: dict[str, tuple[str, str]] = {}
     with status(f"Verifying {bundle}"):
-        for name in _precisions(opened, precision):
+        for name in _precisions(opened, BackendName(backend), precision):
             graphs = OpenGraphs.open(opened, BackendName(backend), options, name)
             with closing(graphs):
                 figures += verify_golden(opened, graphs, sizes)
@@ -94,14 +95,16 @@ def command(
     return 0 if passed else 1
 
 
-def _precisions(bundle: Bundle, text: str | None) -> list[str]:
-    """Those asked for, or all. Raises InputError for one that the bundle lacks."""
+def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:
+    """Those asked for, or all graphs'. Raises InputError for one that the backend can't draw the bundle in."""
+    from runtime.backends.precisions import precisions_on
     from runtime.errors import InputError
 
+    known = precisions_on(bundle, backend)
     names = bundle.precisions if text is None else [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in bundle.precisions]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(bundle.precisions)}")
+        raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(known)}")
     return names
 
 

@@ -33,5 +33,8 @@ def test_a_machine_that_can_draw_nothing_is_told_by_the_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     assert run(["doctor"]) == EXIT_CHECK_FAILED
-    assert "pip install 'stylegan-edge[cpu]'" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "pip install 'stylegan-edge[cpu]'" in shown
+    assert "OpenVINO on the CPU" in shown

@@ -34,7 +34,7 @@ def test_without_a_gpu_auto_takes_the_cpu_and_says_why(tiny_bundle: Bundle, capl
     caplog.set_level(logging.INFO, "runtime")
     generator = Generator.load(tiny_bundle)
     assert (generator.backend, generator.device) == (BackendName.ONNXRUNTIME, "cpu")
-    assert [item.way for item in generator.attempts] == [way.name for way in WAYS]
+    assert [item.way for item in generator.attempts] == [way.name for way in WAYS[:-1]]  # OpenVINO is after it
     assert [item.refused for item in generator.attempts if item.refused is None] == [None]
     assert all(item.refused for item in generator.attempts[:-1])
     assert f"{CPU}: taken" in caplog.text

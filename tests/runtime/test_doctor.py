@@ -22,8 +22,9 @@ def test_versions_are_those_installed() -> None:
     assert "CPU" in str(_found("onnxruntime").found)
 
 
-def test_without_onnxruntime_nothing_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_onnxruntime_and_openvino_nothing_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     assert not can_draw(examine_ways(None, RunOptions()))
     assert "pip install 'stylegan-edge[cpu]'" in _found("onnxruntime").advice
 
@@ -38,6 +39,7 @@ def test_a_missing_driver_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_package_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version", _nothing_installed)
     assert _found("imageio") == Finding("imageio", None, "interpolate", "pip install 'stylegan-edge[video]'")
+    assert _found("openvino").advice == "pip install 'stylegan-edge[openvino]'"
     assert "tensorrt_rtx wheel" in _found("tensorrt-rtx").advice
 
 

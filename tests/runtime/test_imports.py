@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -40,13 +41,16 @@ def _run(code: str, *arguments: str) -> str:
     return result.stdout
 
 
-def test_generating_an_image_loads_no_torch_and_no_onnx(tiny_bundle: Bundle) -> None:
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime", "openvino"])
+def test_generating_an_image_loads_no_torch_and_no_onnx(tiny_bundle: Bundle, backend: str) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino")
     code = (
         "import sys, runtime\n"
-        "images = runtime.Generator.load(sys.argv[1]).generate([1, 2], psi=0.7)\n"
+        "images = runtime.Generator.load(sys.argv[1], sys.argv[2]).generate([1, 2], psi=0.7)\n"
         "print(images.shape, *sorted({name.split('.')[0] for name in sys.modules}))"
     )
-    shape, _, modules = _run(code, str(tiny_bundle.path)).partition(") ")
+    shape, _, modules = _run(code, str(tiny_bundle.path), backend).partition(") ")
     assert shape == "(2, 16, 16, 3"
     assert not {"torch", "onnx", "exporter", "onnxscript"} & set(modules.split())
 
@@ -61,7 +65,7 @@ def test_a_benchmark_loads_no_torch_and_no_onnx(tiny_bundle: Bundle) -> None:
         "print(len(outcome.measured), *sorted({name.split('.')[0] for name in sys.modules}))"
     )
     measured, *modules = _run(code, str(tiny_bundle.path)).split()
-    assert measured == "1"
+    assert measured == str(1 + (importlib.util.find_spec("openvino") is not None))
     assert not {"torch", "onnx", "exporter", "onnxscript", "matplotlib"} & set(modules)
 
 
@@ -101,7 +105,7 @@ def test_reading_a_checkpoint_needs_no_torch(demo_checkpoint: Path) -> None:
     ("missing", "arguments", "message"),
     [
         ("torch", ["export", "CHECKPOINT", "-o", "out"], "pip install 'stylegan-edge[export]'"),
-        ("onnxruntime", ["generate", "BUNDLE", "--seeds", "1", "-o", "out"], "'stylegan-edge[cpu]'"),
+        ("onnxruntime openvino", ["generate", "BUNDLE", "--seeds", "1", "-o", "out"], "'stylegan-edge[cpu]'"),
     ],
 )
 def test_a_missing_dependency_names_its_extra(
@@ -110,7 +114,8 @@ def test_a_missing_dependency_names_its_extra(
     places = {"BUNDLE": str(tiny_bundle.path), "CHECKPOINT": str(demo_checkpoint)}
     arguments = [places.get(item, item) for item in arguments]
     code = (
-        f"import sys\nsys.modules[{missing!r}] = None\nfrom stylegan_edge.cli import run\nsys.exit(run(sys.argv[1:]))"
+        f"import sys\nsys.modules.update(dict.fromkeys({missing.split()!r}))\n"
+        "from stylegan_edge.cli import run\nsys.exit(run(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(
