@@ -17,10 +17,11 @@ from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
-from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
+from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
 from exporter.graphs.build import Fixed
 from exporter.mean_w import SAMPLES, SEED
 from exporter.networks.deploy import DTYPES
+from exporter.splitting import check_split
 from runtime.backends import BackendName
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
@@ -61,6 +62,7 @@ def export(
     force: bool = False,
     bake: Sequence[str] = (),
     bake_class: int | None = None,
+    split: int | None = None,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
@@ -70,7 +72,7 @@ def export(
     checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
     replaces an existing bundle. `bake` fixes styles, folded into weights: texts like `7@0-3` or `7*0.7@0-3`, seed,
     psi and rows of `ws`, of the class `bake_class` where the generator is conditional; what is given for these rows
-    later is ignored.
+    later is ignored. `split` adds synthesis cut in two, for sessions that hold the first `split` rows of `ws` still.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -86,6 +88,8 @@ def export(
     checkpoint = checkpoint.completed()
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     baked = parse_baked(bake, checkpoint.spec, bake_class)
+    if split is not None:
+        check_split(checkpoint.spec, split, [row for style in baked for row in style.rows])
     keep_freed_memory()
     with staging_folder(path) as folder:
         network = checkpoint.build()
@@ -93,13 +97,14 @@ def export(
         reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
         del network
         described = {
-            graph.key: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed)
+            graph.key: graph.save(folder)
+            for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed, split)
         }
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=_options(chosen, mode, baked),
+            options=_options(chosen, mode, baked, split),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -148,13 +153,19 @@ def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
     return mask if isinstance(mask, Mask) else Mask(matrix, tuple(f"source_{k}" for k in range(matrix.shape[1])))
 
 
-def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...]) -> ExportOptions:
+def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...], split: int | None) -> ExportOptions:
     rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
-    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked)
+    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked, split)
 
 
 def _graphs(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisions: Sequence[str], pipeline: bool, fixed: Fixed
+    checkpoint: Checkpoint,
+    mask: Mask,
+    noise: NoiseMode,
+    precisions: Sequence[str],
+    pipeline: bool,
+    fixed: Fixed,
+    split: int | None,
 ) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
@@ -162,6 +173,8 @@ def _graphs(
         yield build_synthesis(checkpoint, mask, noise, precision, fixed)
         if pipeline:
             yield build_pipeline(checkpoint, mask, noise, precision, fixed)
+        if split is not None:
+            yield from build_split(checkpoint, mask, noise, split, precision, fixed)
 
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:
@@ -232,12 +245,16 @@ def _measure_mapping(graphs: OpenGraphs, reference: Reference) -> Figures:
 
 def _measure_images(bundle: Bundle, graphs: OpenGraphs, reference: Reference) -> Iterator[Figures]:
     samples, rounding = reference.samples, bundle.spec.synthesis.float32_rounding
-    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec), graphs.precision, rounding)
+    batch = default_batch(bundle.spec)
+    for name, graph in (("synthesis", graphs.synthesis), ("tail", graphs.split)):
+        if graph is None:
+            continue
+        images = Comparison(name, "reference", batch, graphs.precision, rounding)
+        for rows, distinct in in_batches(len(reference.images), batch):
+            inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
+            images.add_images(reference.images[rows], graph.run(inputs, ["image", "pixels"]), distinct)
+        yield images.figures()
     pipeline = Comparison("pipeline", "reference", 1, graphs.precision, rounding)
-    for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec)):
-        inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
-        synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
-    yield synthesis.figures()
     if graphs.pipeline is not None:
         for index in np.flatnonzero(~samples.mixed):
             inputs = pipeline_inputs(samples, bundle, int(index), batch=1)

@@ -38,6 +38,12 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     help="Fix style rows, folded into weights, as 7@0-3 or 7*0.7@0-3; may be repeated.",
 )
 @click.option("--bake-class", type=click.IntRange(min=0), metavar="K", help="Class of the baked styles.")
+@click.option(
+    "--split",
+    type=click.IntRange(min=1),
+    metavar="R",
+    help="Add head.onnx and tail.onnx, for sessions that hold the first R style rows still.",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -51,6 +57,7 @@ def command(
     lod: float | None,
     baked: tuple[str, ...],
     bake_class: int | None,
+    split: int | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -76,6 +83,7 @@ def command(
             force=force,
             bake=baked,
             bake_class=bake_class,
+            split=split,
         )
     manifest = bundle.manifest
     if as_json:
