@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from exporter.allocator import keep_freed_memory
-from exporter.baking import fixed_rows, parse_baked
+from exporter.baking import fixed_rows, noise_mode, parse_baked, with_noise_of
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
@@ -55,7 +55,7 @@ def export(
     path: str | Path,
     precisions: Sequence[str] = (FP32,),
     mask: Mask | np.ndarray | str | None = None,
-    noise: str | NoiseMode = NoiseMode.EXPLICIT,
+    noise: str | NoiseMode | None = None,
     resolution: int | None = None,
     lod: float | None = None,
     pipeline: bool = False,
@@ -63,12 +63,14 @@ def export(
     bake: Sequence[str] = (),
     bake_class: int | None = None,
     split: int | None = None,
+    bake_noise: int | None = None,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
     `precisions` are those of synthesis and pipeline, "fp32" among them; mapping is float32.
-    `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
-    "const" or "none". `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
+    `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit"
+    (None: this), "const" or "none"; `bake_noise` is "const" with what `runtime.noise` draws from this seed for the
+    checkpoint's own. `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
     checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
     replaces an existing bundle. `bake` fixes styles, folded into weights: texts like `7@0-3` or `7*0.7@0-3`, seed,
     psi and rows of `ws`, of the class `bake_class` where the generator is conditional; what is given for these rows
@@ -79,13 +81,16 @@ def export(
     """
     path = Path(path)
     _check_target(path, force)
-    mode = _check_options(precisions, noise)
+    _check_precisions(precisions)
+    mode = noise_mode(noise, bake_noise)
     if resolution is not None:
         checkpoint = checkpoint.at_resolution(resolution)
     if lod is not None:
         checkpoint = checkpoint.at_lod(lod)
-    provenance = _provenance(checkpoint)
+    provenance = _provenance(checkpoint, bake_noise)
     checkpoint = checkpoint.completed()
+    if bake_noise is not None:
+        checkpoint = with_noise_of(checkpoint, bake_noise)
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     baked = parse_baked(bake, checkpoint.spec, bake_class)
     if split is not None:
@@ -132,16 +137,12 @@ def _check_target(path: Path, force: bool) -> None:
         )
 
 
-def _check_options(precisions: Sequence[str], noise: str | NoiseMode) -> NoiseMode:
+def _check_precisions(precisions: Sequence[str]) -> None:
     unknown = [item for item in precisions if item not in PRECISIONS]
     if unknown or not precisions:
         raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
     if FP32 not in precisions or len(set(precisions)) < len(precisions):
         raise InputError(f"precisions are {', '.join(precisions)}, expected {FP32} among them and none twice")
-    try:
-        return NoiseMode(noise)
-    except ValueError:
-        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
 
 
 def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
@@ -193,7 +194,7 @@ def _describe(path: Path) -> FileInfo:
     return FileInfo(sha256_of_path(path), path.stat().st_size)
 
 
-def _provenance(checkpoint: Checkpoint) -> Provenance:
+def _provenance(checkpoint: Checkpoint, bake_noise: int | None) -> Provenance:
     """Of the checkpoint as it was read, before what it lacks was made."""
     stored = "stored in the checkpoint"
     return Provenance(
@@ -201,7 +202,7 @@ def _provenance(checkpoint: Checkpoint) -> Provenance:
         checkpoint_sha256=checkpoint.sha256,
         checkpoint_format=checkpoint.source.value,
         mean_w=stored if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}",
-        noise=_noise_origin(checkpoint),
+        noise=_noise_origin(checkpoint) if bake_noise is None else f"drawn from seed {bake_noise}, as asked for",
         versions={name: _version(name) for name in RECORDED_VERSIONS},
     )
 

@@ -19,9 +19,13 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
 @click.option(
     "--noise",
     type=click.Choice(["explicit", "const", "none"]),
-    default="explicit",
-    show_default=True,
-    help="Noise as inputs, baked in from the checkpoint, or left out.",
+    help="Noise as inputs, baked in from the checkpoint, or left out [default: explicit].",
+)
+@click.option(
+    "--bake-noise",
+    type=click.IntRange(min=0),
+    metavar="SEED",
+    help="Bake in noise of a seed, not the checkpoint's own.",
 )
 @click.option("--resolution", type=click.IntRange(min=4), metavar="R", help="Stop at a lower resolution.")
 @click.option(
@@ -52,7 +56,8 @@ def command(
     output: Path,
     precision: str,
     mix: str | None,
-    noise: str,
+    noise: str | None,
+    bake_noise: int | None,
     resolution: int | None,
     lod: float | None,
     baked: tuple[str, ...],
@@ -84,6 +89,7 @@ def command(
             bake=baked,
             bake_class=bake_class,
             split=split,
+            bake_noise=bake_noise,
         )
     manifest = bundle.manifest
     if as_json:
