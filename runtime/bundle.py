@@ -40,8 +40,9 @@ class Bundle:
         for name in ("mapping", "synthesis"):  # in float32: what everything else is judged by
             self.graph(name)
         if self.manifest.options.split is not None:
-            for precision in self.precisions:
-                self.graph("head", precision), self.graph("tail", precision)
+            for name in ("head", "tail"):
+                for precision in self.precisions:
+                    self.graph(name, precision)
         for name, info in self.manifest.files.items():
             self._check_file(name, info)
 

@@ -9,9 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from engines.store import find_sources
 from exporter import export
 from exporter.networks.deploy import DeployTail
 from exporter.splitting import check_split
+from exporter.tensorrt_lint import lint_graph
 from exporter.verify import verify_reference
 from runtime import Bundle
 from runtime.errors import BundleError, InputError, ParityError
@@ -51,6 +53,9 @@ def test_head_and_tail_hold_a_part_each_and_are_proven(name: str, tmp_path: Path
         assert "transform" not in [item.name for item in tail.inputs]
         sizes = [bundle.manifest.files[graph.file].size for graph in (head, tail, whole)]
         assert max(sizes[:2]) < sizes[2]
+        assert {"head", "tail"} < {item.name for item in find_sources(bundle, precision, ())}
+        for item in ("head", "tail"):
+            assert lint_graph(bundle.graph_path(item, precision), (8, 6)).findings == ()
     measured = [(item.graph, item.precision) for item in bundle.manifest.parity]
     assert {("tail", "fp32"), ("tail", "fp16")} <= set(measured)
     with_reference = verify_reference(bundle, checkpoint, OpenGraphs.open(bundle), (1, 3), samples=4, seed=1)
