@@ -247,7 +247,7 @@ class Generator:
         styles = floats("fixed", fixed, self._style_shape)
         self._check_rows(rows)
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
-        return Session(self._split_graphs(), self.bundle, styles, others, self.batch_size)
+        return Session(self._split_graphs(), styles, others, self.batch_size)
 
     def _check_rows(self, rows: int | None) -> None:
         split, path = self.bundle.manifest.options.split, self.bundle.path

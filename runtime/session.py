@@ -9,7 +9,6 @@ import numpy as np
 
 from runtime.arguments import check_output, floats
 from runtime.backends.base import is_constant
-from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.graphs import SplitGraphs
 
@@ -24,7 +23,6 @@ class Session:
     def __init__(
         self,
         graphs: SplitGraphs,
-        bundle: Bundle,
         fixed: np.ndarray,
         others: Mapping[str, np.ndarray],
         batch_size: Callable[[int | None], int],
@@ -39,13 +37,17 @@ class Session:
         self._kept: dict[str, Any] | None = self._run_head(fixed, others)
 
     def _run_head(self, fixed: np.ndarray, others: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        size, parts = self._batch_size(None), []
-        if self._graphs.on_device:  # runs in parts by itself
+        """The activations [N, ...] by name: on the GPU, or arrays that nobody can write into."""
+        if self._graphs.on_device:  # which cuts them to what its profiles take
             return self._graphs.activations({"styles": fixed, **others})
+        size, parts = self._batch_size(None), []
         for start in range(0, len(fixed), size):
             part = slice(start, start + size)
             parts.append(self._graphs.activations({"styles": fixed[part], **_rows(others, part)}))
-        return {name: _frozen(np.concatenate([item[name] for item in parts])) for name in self._graphs.crossing}
+        kept = {name: np.concatenate([item[name] for item in parts]) for name in self._graphs.crossing}
+        for array in kept.values():
+            array.setflags(write=False)
+        return kept
 
     def __enter__(self) -> Session:
         return self
