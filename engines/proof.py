@@ -11,7 +11,7 @@ from runtime.backends.ways import open_on_cpu
 from runtime.bundle import Bundle
 from runtime.engines import Engine
 from runtime.errors import BackendUnavailableError, MissingDependencyError, ParityError
-from runtime.graphs import OpenGraphs
+from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.parity import Figures, all_passed
 from runtime.tensorrt.versions import Library
 from runtime.verify import default_batches, verify_golden
@@ -45,10 +45,13 @@ def prove(bundle: Bundle, library: Library, engine: Engine, gpu: int = 0) -> lis
         for name in engine.record.plans:
             graphs[name] = open_plan(bundle, library, engine, name, options)
             stack.callback(graphs[name].close)
-        others = [name for name in ("mapping", "synthesis") if name not in graphs]
-        graphs |= open_on_cpu(bundle, others, engine.record.precision, options)
+        halves = {"head", "tail"} & set(graphs)
+        needed = ["mapping", "synthesis"] + ["head", "tail"] * bool(halves)
+        precision = engine.record.precision
+        graphs |= open_on_cpu(bundle, [name for name in needed if name not in graphs], precision, options)
+        split = SplitGraphs.of(bundle, precision, graphs) if halves else None
         opened = OpenGraphs(
-            graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), precision=engine.record.precision
+            graphs["mapping"], graphs["synthesis"], graphs.get("pipeline"), precision=precision, split=split
         )
         figures = verify_golden(bundle, opened, default_batches(bundle.spec))
     if not all_passed(figures) and not engine.record.flags.tf32:

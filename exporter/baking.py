@@ -1,17 +1,20 @@
-"""Styles that a graph holds as constants: which rows of `ws`, and whose."""
+"""What a graph holds as constants: styles, which rows of `ws` and whose, and noise."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
+from exporter.checkpoints import Checkpoint
+from exporter.checkpoints.checkpoint import drawn_noise
 from exporter.networks import ReferenceNetwork
 from runtime.errors import InputError
 from runtime.latents import latents, one_hot, parse_numbers
-from runtime.manifest import BakedStyle
+from runtime.manifest import BakedStyle, NoiseMode
 from runtime.noise import check_seed
 from runtime.spec import GeneratorSpec
 
@@ -72,3 +75,28 @@ def with_fixed(ws: np.ndarray, fixed: Mapping[int, np.ndarray]) -> np.ndarray:
     for row, w in fixed.items():
         ws[..., row, :] = w
     return ws
+
+
+def noise_mode(noise: str | NoiseMode | None, seed: int | None) -> NoiseMode:
+    """The mode that was asked for: explicit unless told otherwise, const where noise of a seed is baked.
+
+    Raises InputError for a mode that there is not, one that contradicts the seed, or a seed out of range.
+    """
+    if noise is None:
+        noise = NoiseMode.EXPLICIT if seed is None else NoiseMode.CONST
+    try:
+        mode = NoiseMode(noise)
+    except ValueError:
+        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
+    if seed is not None:
+        check_seed(seed)
+        if mode is not NoiseMode.CONST:
+            raise InputError(f"noise of seed {seed} is to be baked, but noise is {mode.value!r}: leave that out")
+    return mode
+
+
+def with_noise_of(checkpoint: Checkpoint, seed: int) -> Checkpoint:
+    """The checkpoint with the noise of a seed for its own. Raises InputError where its network takes none."""
+    if not checkpoint.spec.noise_inputs:
+        raise InputError(f"{checkpoint.name}: its network takes no noise, so there is none to bake; leave it out")
+    return dataclasses.replace(checkpoint, weights={**checkpoint.weights, **drawn_noise(checkpoint.spec, seed)})

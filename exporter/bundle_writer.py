@@ -12,15 +12,16 @@ import numpy as np
 import torch
 
 from exporter.allocator import keep_freed_memory
-from exporter.baking import fixed_rows, parse_baked
+from exporter.baking import fixed_rows, noise_mode, parse_baked, with_noise_of
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
-from exporter.graphs import Graph, build_mapping, build_pipeline, build_synthesis
+from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
 from exporter.graphs.build import Fixed
 from exporter.mean_w import SAMPLES, SEED
 from exporter.networks.deploy import DTYPES
+from exporter.splitting import check_split
 from runtime.backends import BackendName
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
@@ -54,38 +55,46 @@ def export(
     path: str | Path,
     precisions: Sequence[str] = (FP32,),
     mask: Mask | np.ndarray | str | None = None,
-    noise: str | NoiseMode = NoiseMode.EXPLICIT,
+    noise: str | NoiseMode | None = None,
     resolution: int | None = None,
     lod: float | None = None,
     pipeline: bool = False,
     force: bool = False,
     bake: Sequence[str] = (),
     bake_class: int | None = None,
+    split: int | None = None,
+    bake_noise: int | None = None,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
     `precisions` are those of synthesis and pipeline, "fp32" among them; mapping is float32.
-    `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit",
-    "const" or "none". `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
+    `mask` is a mixing mask, its matrix [num_ws, K] or its text (`A:0-6,B:7-13`; None: identity). `noise` is "explicit"
+    (None: this), "const" or "none"; `bake_noise` is "const" with what `runtime.noise` draws from this seed for the
+    checkpoint's own. `resolution` stops the network early, `lod` sets a StyleGAN's level of detail (None: the
     checkpoint's own), counted from the resolution that is exported; `pipeline` adds the one-graph form, `force`
     replaces an existing bundle. `bake` fixes styles, folded into weights: texts like `7@0-3` or `7*0.7@0-3`, seed,
     psi and rows of `ws`, of the class `bake_class` where the generator is conditional; what is given for these rows
-    later is ignored.
+    later is ignored. `split` adds synthesis cut in two, for sessions that hold the first `split` rows of `ws` still.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
     """
     path = Path(path)
     _check_target(path, force)
-    mode = _check_options(precisions, noise)
+    _check_precisions(precisions)
+    mode = noise_mode(noise, bake_noise)
     if resolution is not None:
         checkpoint = checkpoint.at_resolution(resolution)
     if lod is not None:
         checkpoint = checkpoint.at_lod(lod)
-    provenance = _provenance(checkpoint)
+    provenance = _provenance(checkpoint, bake_noise)
     checkpoint = checkpoint.completed()
+    if bake_noise is not None:
+        checkpoint = with_noise_of(checkpoint, bake_noise)
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     baked = parse_baked(bake, checkpoint.spec, bake_class)
+    if split is not None:
+        check_split(checkpoint.spec, split, [row for style in baked for row in style.rows])
     keep_freed_memory()
     with staging_folder(path) as folder:
         network = checkpoint.build()
@@ -93,13 +102,14 @@ def export(
         reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
         del network
         described = {
-            graph.key: graph.save(folder) for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed)
+            graph.key: graph.save(folder)
+            for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed, split)
         }
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=_options(chosen, mode, baked),
+            options=_options(chosen, mode, baked, split),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -127,16 +137,12 @@ def _check_target(path: Path, force: bool) -> None:
         )
 
 
-def _check_options(precisions: Sequence[str], noise: str | NoiseMode) -> NoiseMode:
+def _check_precisions(precisions: Sequence[str]) -> None:
     unknown = [item for item in precisions if item not in PRECISIONS]
     if unknown or not precisions:
         raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
     if FP32 not in precisions or len(set(precisions)) < len(precisions):
         raise InputError(f"precisions are {', '.join(precisions)}, expected {FP32} among them and none twice")
-    try:
-        return NoiseMode(noise)
-    except ValueError:
-        raise InputError(f"noise {noise!r} is unknown, expected explicit, const or none") from None
 
 
 def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
@@ -148,13 +154,19 @@ def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
     return mask if isinstance(mask, Mask) else Mask(matrix, tuple(f"source_{k}" for k in range(matrix.shape[1])))
 
 
-def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...]) -> ExportOptions:
+def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...], split: int | None) -> ExportOptions:
     rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
-    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked)
+    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked, split)
 
 
 def _graphs(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precisions: Sequence[str], pipeline: bool, fixed: Fixed
+    checkpoint: Checkpoint,
+    mask: Mask,
+    noise: NoiseMode,
+    precisions: Sequence[str],
+    pipeline: bool,
+    fixed: Fixed,
+    split: int | None,
 ) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
@@ -162,6 +174,8 @@ def _graphs(
         yield build_synthesis(checkpoint, mask, noise, precision, fixed)
         if pipeline:
             yield build_pipeline(checkpoint, mask, noise, precision, fixed)
+        if split is not None:
+            yield from build_split(checkpoint, mask, noise, split, precision, fixed)
 
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:
@@ -180,7 +194,7 @@ def _describe(path: Path) -> FileInfo:
     return FileInfo(sha256_of_path(path), path.stat().st_size)
 
 
-def _provenance(checkpoint: Checkpoint) -> Provenance:
+def _provenance(checkpoint: Checkpoint, bake_noise: int | None) -> Provenance:
     """Of the checkpoint as it was read, before what it lacks was made."""
     stored = "stored in the checkpoint"
     return Provenance(
@@ -188,7 +202,7 @@ def _provenance(checkpoint: Checkpoint) -> Provenance:
         checkpoint_sha256=checkpoint.sha256,
         checkpoint_format=checkpoint.source.value,
         mean_w=stored if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}",
-        noise=_noise_origin(checkpoint),
+        noise=_noise_origin(checkpoint) if bake_noise is None else f"drawn from seed {bake_noise}, as asked for",
         versions={name: _version(name) for name in RECORDED_VERSIONS},
     )
 
@@ -232,12 +246,16 @@ def _measure_mapping(graphs: OpenGraphs, reference: Reference) -> Figures:
 
 def _measure_images(bundle: Bundle, graphs: OpenGraphs, reference: Reference) -> Iterator[Figures]:
     samples, rounding = reference.samples, bundle.spec.synthesis.float32_rounding
-    synthesis = Comparison("synthesis", "reference", default_batch(bundle.spec), graphs.precision, rounding)
+    batch = default_batch(bundle.spec)
+    for name, graph in (("synthesis", graphs.synthesis), ("tail", graphs.split)):
+        if graph is None:
+            continue
+        images = Comparison(name, "reference", batch, graphs.precision, rounding)
+        for rows, distinct in in_batches(len(reference.images), batch):
+            inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
+            images.add_images(reference.images[rows], graph.run(inputs, ["image", "pixels"]), distinct)
+        yield images.figures()
     pipeline = Comparison("pipeline", "reference", 1, graphs.precision, rounding)
-    for rows, distinct in in_batches(len(reference.images), default_batch(bundle.spec)):
-        inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
-        synthesis.add_images(reference.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
-    yield synthesis.figures()
     if graphs.pipeline is not None:
         for index in np.flatnonzero(~samples.mixed):
             inputs = pipeline_inputs(samples, bundle, int(index), batch=1)

@@ -11,10 +11,11 @@ import torch
 from exporter.baking import fixed_rows, with_fixed
 from exporter.checkpoints import Checkpoint
 from exporter.networks import ReferenceNetwork
+from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
-from runtime.graphs import OpenGraphs
+from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.noise import check_seed, seeded_noise
@@ -57,7 +58,8 @@ def verify_reference(
     check_batches(batches)
     reference = _matching(bundle, checkpoint)
     network = reference.completed().build()
-    names = ["mapping"] * (graphs.precision == FP32) + ["synthesis"] + ["pipeline"] * (graphs.pipeline is not None)
+    names = ["mapping"] * (graphs.precision == FP32) + ["synthesis"]
+    names += ["tail"] * (graphs.split is not None) + ["pipeline"] * (graphs.pipeline is not None)
     rounding = bundle.spec.synthesis.float32_rounding
     comparisons = {
         (name, batch): Comparison(name, "reference", batch, graphs.precision, rounding)
@@ -68,7 +70,9 @@ def verify_reference(
         for batch in batches:
             if ("mapping", batch) in comparisons:
                 _run_mapping(chunk, graphs, comparisons["mapping", batch], batch)
-            _run_synthesis(chunk, bundle, graphs, comparisons["synthesis", batch], batch)
+            _run_synthesis(chunk, bundle, graphs.synthesis, comparisons["synthesis", batch], batch)
+            if graphs.split is not None:
+                _run_synthesis(chunk, bundle, graphs.split, comparisons["tail", batch], batch)
             if graphs.pipeline is not None:
                 _run_pipeline(chunk, bundle, graphs, comparisons["pipeline", batch], batch)
     return [comparison.figures() for comparison in comparisons.values()]
@@ -149,10 +153,12 @@ def _run_mapping(chunk: Chunk, graphs: OpenGraphs, comparison: Comparison, batch
         comparison.add(chunk.w[rows], graphs.mapping.run(inputs, ["w"])[0], distinct)
 
 
-def _run_synthesis(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: Comparison, batch: int) -> None:
+def _run_synthesis(
+    chunk: Chunk, bundle: Bundle, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int
+) -> None:
     for rows, distinct in in_batches(len(chunk.images), batch):
         inputs = {"styles": chunk.styles[rows], **_other_inputs(chunk, bundle, rows)}
-        comparison.add_images(chunk.images[rows], graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
+        comparison.add_images(chunk.images[rows], graph.run(inputs, ["image", "pixels"]), distinct)
 
 
 def _run_pipeline(chunk: Chunk, bundle: Bundle, graphs: OpenGraphs, comparison: Comparison, batch: int) -> None:

@@ -39,6 +39,10 @@ class Bundle:
                 raise BundleError(f"{self.path / MANIFEST}: does not list {name}; {_AGAIN}")
         for name in ("mapping", "synthesis"):  # in float32: what everything else is judged by
             self.graph(name)
+        if self.manifest.options.split is not None:
+            for name in ("head", "tail"):
+                for precision in self.precisions:
+                    self.graph(name, precision)
         for name, info in self.manifest.files.items():
             self._check_file(name, info)
 

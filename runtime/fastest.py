@@ -75,7 +75,7 @@ def open_candidates(
     first: StyleganEdgeError | None = None
     for precision in precisions:
         try:
-            graphs = OpenGraphs.open(bundle, backend, options, precision, pipeline=False)
+            graphs = OpenGraphs.open(bundle, backend, options, precision, pipeline=False, split=False)
         except PASSED_OVER as error:
             _log.info("precision %s: passed over: %s", precision, error)
             first = first or error

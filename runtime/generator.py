@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,23 +10,24 @@ from typing import Any, Literal
 
 import numpy as np
 
+from runtime.arguments import check_output, floats
 from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
 from runtime.backends.base import is_constant
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
 from runtime.fastest import AUTO, MIN_PSNR, Sample, check_min_psnr, fastest, open_candidates, qualified
-from runtime.graphs import OpenGraphs
+from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.latency import Latency, measure_latency
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
-from runtime.noise import Noise, as_floats, check_whole, noise_arrays
+from runtime.noise import Noise, check_whole, noise_arrays
 from runtime.parity import FP32
+from runtime.session import Session
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 from runtime.transforms import check_transform
 
-OUTPUTS = ("image", "pixels")
 BATCH_VALUES = 1 << 25
 """Values of a batch's largest activation unless told otherwise: as many as one 1024 px image of a StyleGAN2 takes."""
 MAX_DEFAULT_BATCH = 16
@@ -56,6 +58,8 @@ class Generator:
         self._graphs = graphs
         self._mapping, self._synthesis = graphs.mapping, graphs.synthesis
         self._kept_noise: tuple[str | int, list[np.ndarray]] | None = None
+        self._split: SplitGraphs | None = None
+        self._opening, self._closed = threading.Lock(), False
 
     @classmethod
     def load(
@@ -90,7 +94,7 @@ class Generator:
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         if precision == AUTO:
             return cls._load_fastest(opened, name, options, least)
-        return cls(opened, OpenGraphs.open(opened, name, options, precision, pipeline=False))
+        return cls(opened, OpenGraphs.open(opened, name, options, precision, pipeline=False, split=False))
 
     @classmethod
     def _load_fastest(cls, bundle: Bundle, backend: BackendName, options: RunOptions, min_psnr: float) -> Generator:
@@ -114,6 +118,10 @@ class Generator:
     def close(self) -> None:
         """Free what the graphs hold, on the GPU too. Nothing can be drawn afterwards."""
         self._graphs.close()
+        with self._opening:
+            self._closed = True
+            if self._split is not None:
+                self._split.close()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -181,11 +189,11 @@ class Generator:
 
     def map(self, z: Any, c: Any = None) -> np.ndarray:
         """`z` [N, z_dim] and, where the generator is conditional, labels `c` [N, c_dim] -> `w` [N, w_dim]."""
-        inputs = {"z": _floats("z", z, (None, self.spec.z_dim))}
+        inputs = {"z": floats("z", z, (None, self.spec.z_dim))}
         if self.spec.c_dim:
             if c is None:
                 raise InputError(f"this generator is conditional: give a class, 0 to {self.spec.c_dim - 1}")
-            inputs["c"] = _floats("c", c, (len(inputs["z"]), self.spec.c_dim))
+            inputs["c"] = floats("c", c, (len(inputs["z"]), self.spec.c_dim))
         elif c is not None:
             raise InputError("a label was given, but this generator is unconditional: leave it out")
         return self._mapping.run(inputs, ["w"])[0]
@@ -196,7 +204,7 @@ class Generator:
         rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
         if not 0 <= rows <= self.spec.num_ws:
             raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
-        values = _floats("w", w, (None, self.spec.w_dim))
+        values = floats("w", w, (None, self.spec.w_dim))
         ws = np.repeat(values[:, None], self.spec.num_ws, axis=1)
         ws[:, :rows] = self._towards_mean(ws[:, :rows], psi)
         return ws
@@ -209,7 +217,7 @@ class Generator:
         """K arrays `ws` [N, num_ws, w_dim] and a mask [num_ws, K], rows summing to 1 -> [N, num_ws, w_dim]."""
         checked = check_mask(mask, self.spec.num_ws, len(ws))
         shape = (None, self.spec.num_ws, self.spec.w_dim)
-        arrays = [_floats(f"ws[{index}]", item, shape) for index, item in enumerate(ws)]
+        arrays = [floats(f"ws[{index}]", item, shape) for index, item in enumerate(ws)]
         if any(array.shape != arrays[0].shape for array in arrays):
             raise InputError("the arrays to mix differ in the number of images; expected as many of each")
         mixed = np.einsum("lk,knlw->nlw", checked, np.stack(arrays).astype(np.float64))
@@ -224,8 +232,8 @@ class Generator:
         noise input. `batch` bounds how many images run at once. `transform` [3, 3] or [N or 1, 3, 3] turns and moves
         a StyleGAN3's images, as `runtime.transforms.make_transform` makes it (None: the checkpoint's own).
         """
-        _check_output(output)
-        styles = _floats("ws", ws, self._style_shape)
+        check_output(output)
+        styles = floats("ws", ws, self._style_shape)
         size = self.batch_size(batch)
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
         parts = []
@@ -249,12 +257,52 @@ class Generator:
                 f"images stay on the GPU with TensorRT engines alone, this is {self.backend.value} on {self.device}; "
                 "load the bundle with backend='tensorrt'"
             )
-        _check_output(output)
+        check_output(output)
         styles: Any = (
-            read_source(ws, "ws", self._style_shape) if hasattr(ws, INTERFACE) else _floats("ws", ws, self._style_shape)
+            read_source(ws, "ws", self._style_shape) if hasattr(ws, INTERFACE) else floats("ws", ws, self._style_shape)
         )
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
-        return self._synthesis.run_on_device({"styles": styles} | others, output)
+        return self._synthesis.run_on_device({"styles": styles} | others, [output])[0]
+
+    def session(self, fixed: Any, rows: int | None = None, noise: Noise = "const", transform: Any = None) -> Session:
+        """Draw many images that differ in the later rows of `ws` alone, and compute the layers of those rows alone.
+
+        `fixed` [N, K, w_dim] holds the rows that stay, whatever its others: one for all images, or one for each.
+        `rows` is how many the caller promises to hold still (None: as many as the bundle was split at); what lies
+        before the split is computed here, once, and the rest by each `Session.synthesize`. `noise` and `transform`
+        are those of `synthesize`, the same for all images of the session. A context manager: its end frees what was
+        kept. The first session opens two more graphs, which stay open with the generator.
+
+        Raises InputError where the bundle has no split or one beyond `rows`, EngineMismatchError where the engine
+        that draws was built without them.
+        """
+        styles = floats("fixed", fixed, self._style_shape)
+        self._check_rows(rows)
+        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        return Session(self._split_graphs(), styles, others, self.batch_size)
+
+    def _check_rows(self, rows: int | None) -> None:
+        split, path = self.bundle.manifest.options.split, self.bundle.path
+        if split is None:
+            raise InputError(f"{path}: was not split, so no layer can be left out; export it again with --split ROWS")
+        if rows is None:
+            return
+        if check_whole("rows", rows) > self.spec.num_ws:
+            raise InputError(f"rows is {rows}, expected {split} to {self.spec.num_ws}")
+        if rows < split:
+            raise InputError(
+                f"{path}: is split at row {split}, but only {rows} rows stay; hold {split} rows still, "
+                f"or export it again with {f'--split {rows}' if rows > 0 else 'another --split'}"
+            )
+
+    def _split_graphs(self) -> SplitGraphs:
+        with self._opening:
+            if self._closed:
+                raise InputError("the generator was closed; load the bundle again")
+            if self._split is None:
+                graphs = self._graphs
+                self._split = SplitGraphs.open(self.bundle, self.backend, graphs.options, graphs.precision)
+            return self._split
 
     @property
     def _style_shape(self) -> tuple[int | None, int, int]:
@@ -374,11 +422,6 @@ class Generator:
         return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
 
 
-def _check_output(output: str) -> None:
-    if output not in OUTPUTS:
-        raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
-
-
 def check_psi(psi: Any) -> float:
     """A truncation factor within bounds. Raises InputError otherwise."""
     try:
@@ -388,17 +431,3 @@ def check_psi(psi: Any) -> float:
     if not abs(value) <= MAX_PSI:
         raise InputError(f"psi is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
     return value
-
-
-def _floats(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:
-    """`value` as a finite, contiguous float32 array of `shape` (None: any length, at least 1)."""
-    wanted = "[" + ", ".join("N" if size is None else str(size) for size in shape) + "]"
-    array = as_floats(value)
-    if array is None:
-        raise InputError(f"{name} is not an array of numbers, expected float32 {wanted}")
-    fits = array.ndim == len(shape) and all(size in (None, length) for size, length in zip(shape, array.shape))
-    if not fits or array.size == 0:
-        raise InputError(f"{name} has shape {list(array.shape)}, expected {wanted}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{name} holds NaN or infinity, expected finite numbers")
-    return array

@@ -71,13 +71,17 @@ class BakedStyle:
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How synthesis was exported: noise, the mixing mask [num_ws, K] with the names of its sources, baked styles."""
+    """How synthesis was exported: noise, the mixing mask [num_ws, K] with the names of its sources, baked styles.
+
+    `split` is how many rows of `ws` may be fixed for a session: there is a head for them, and a tail (None: neither).
+    """
 
     noise: NoiseMode
     mask: tuple[tuple[float, ...], ...]
     sources: tuple[str, ...]
     identity_mask: bool
     baked: tuple[BakedStyle, ...]
+    split: int | None = None
 
     @property
     def latents_per_image(self) -> int:

@@ -11,7 +11,7 @@ from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
-from runtime.graphs import OpenGraphs
+from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.manifest import NoiseMode
 from runtime.noise import noise_arrays
 from runtime.parity import FP32, Comparison, Figures, to_pixels
@@ -31,14 +31,29 @@ def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
 def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
     """Figures of the opened graphs against the stored samples; `passed` says which are within tolerance.
 
-    Mapping is float32 in every precision, so it is compared with float32's graphs alone.
+    Mapping is float32 in every precision, so it is compared with float32's graphs alone. "tail" is what it makes of
+    what the head made.
     """
-    golden = GoldenSamples.read(bundle)
+    golden, rounding = GoldenSamples.read(bundle), bundle.spec.synthesis.float32_rounding
     figures = []
     for batch in check_batches(batches):
         if graphs.precision == FP32:
             figures.append(_mapping(golden, graphs.mapping, batch))
-        figures.append(_synthesis(golden, bundle, graphs, batch))
+        figures.append(
+            _synthesis(
+                golden,
+                bundle,
+                graphs.synthesis,
+                Comparison("synthesis", "golden", batch, graphs.precision, rounding),
+                batch,
+            )
+        )
+        if graphs.split is not None:
+            figures.append(
+                _synthesis(
+                    golden, bundle, graphs.split, Comparison("tail", "golden", batch, graphs.precision, rounding), batch
+                )
+            )
         if graphs.pipeline is not None:
             figures.append(_pipeline(golden, bundle, graphs, graphs.pipeline, batch))
     return figures
@@ -66,12 +81,12 @@ def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
     return comparison.figures()
 
 
-def _synthesis(golden: GoldenSamples, bundle: Bundle, graphs: OpenGraphs, batch: int) -> Figures:
-    rounding = bundle.spec.synthesis.float32_rounding
-    comparison = Comparison("synthesis", "golden", batch, graphs.precision, rounding)
+def _synthesis(
+    golden: GoldenSamples, bundle: Bundle, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int
+) -> Figures:
     for rows, distinct in in_batches(len(golden.styles), batch):
         inputs = {"styles": golden.styles[rows], **golden_inputs(golden, bundle, rows)}
-        _compare_images(comparison, golden, rows, graphs.synthesis.run(inputs, ["image", "pixels"]), distinct)
+        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
     return comparison.figures()
 
 

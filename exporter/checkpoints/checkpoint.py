@@ -110,8 +110,8 @@ class Checkpoint:
         return build_network(self, dtype)
 
 
-def drawn_noise(spec: GeneratorSpec) -> dict[str, np.ndarray]:
-    """Noise for a network whose file stores none, by canonical name: the same for every level of detail."""
+def drawn_noise(spec: GeneratorSpec, seed: int = NOISE_SEED) -> dict[str, np.ndarray]:
+    """Noise in place of what a file stores, by canonical name: the same for every level of detail."""
     spec = spec.at_lod(0)
     names = (item.buffer for item in spec.noise_inputs)
-    return {name: array[0, 0] for name, array in zip(names, seeded_noise(spec, NOISE_SEED))}
+    return {name: array[0, 0] for name, array in zip(names, seeded_noise(spec, seed))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,17 @@ import torch
 
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
-from exporter.networks.deploy import DTYPES, DeployMapping, Form, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy import (
+    DTYPES,
+    DeployMapping,
+    DeploySynthesis,
+    Form,
+    deploy_head,
+    deploy_pipeline,
+    deploy_synthesis,
+    deploy_tail,
+)
+from exporter.splitting import check_split
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
@@ -39,6 +49,8 @@ class GraphName(str, Enum):
     MAPPING = "mapping"
     SYNTHESIS = "synthesis"
     PIPELINE = "pipeline"
+    HEAD = "head"
+    TAIL = "tail"
 
 
 @dataclass(frozen=True)
@@ -95,16 +107,58 @@ def build_synthesis(
     """`synthesis`: styles [N, K, w_dim], noise, transform -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
     styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
-    maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
     module = deploy_synthesis(spec, checkpoint.weights, Form(mask.matrix, noise.value, DTYPES[precision], fixed or {}))
+    maps, transforms = _noise_inputs(spec, noise, module.noise_inputs), _transform_inputs(spec)
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
     model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
-    per_layer = MAX_NODES_PER_LAYER + (0 if precision == "fp32" else HALF_NODES)
-    allowed = per_layer * max(len(spec.layers), FEWEST_LAYERS) + module.more_nodes
-    if len(model.graph) > allowed:
-        raise ExportError(f"the synthesis graph has {len(model.graph)} nodes, expected at most {allowed}")
-    return Graph(GraphName.SYNTHESIS, model, precision)
+    return _checked(Graph(GraphName.SYNTHESIS, model, precision), module)
+
+
+def build_split(
+    checkpoint: Checkpoint,
+    mask: Mask,
+    noise: NoiseMode,
+    split: int,
+    precision: str = "fp32",
+    fixed: Fixed | None = None,
+) -> Iterator[Graph]:
+    """`head` and `tail`: synthesis cut before the first layer that takes a row of `ws` from `split` on.
+
+    `head`: styles [N, K, w_dim], its noise, transform -> the activations there: x, and rgb and shortcut if there are.
+    `tail`: those, one for all images or one for each, styles, its noise -> image, pixels. Raises InputError where
+    there is no such cut.
+    """
+    spec, form = checkpoint.spec, Form(mask.matrix, noise.value, DTYPES[precision], fixed or {})
+    cut = check_split(spec, split, form.fixed)
+    styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
+    head = deploy_head(spec, checkpoint.weights, form, cut)
+    maps, transforms = _noise_inputs(spec, noise, head.part.noise_inputs), _transform_inputs(spec)
+    given = tuple(item.example for item in maps)
+    motion = transforms[0].example if transforms else None
+    with torch.no_grad():  # at batch 1, for the names, shapes and types of what crosses the cut
+        crossing = head.activations(torch.zeros(1, *styles.example.shape[1:]), given, motion)
+    inputs = (styles.example, given, *(item.example for item in transforms))
+    model = trace(head, GraphName.HEAD.value, inputs, [styles, *maps, *transforms], list(crossing))
+    yield _checked(Graph(GraphName.HEAD, model, precision), head.part)
+    tail = deploy_tail(spec, checkpoint.weights, form, cut, list(crossing))
+    kept = [GraphInput(name, torch.empty_like(item), f"{name}_{BATCH}") for name, item in crossing.items()]
+    maps = _noise_inputs(spec, noise, tail.part.noise_inputs)
+    arguments = (tuple(item.example for item in kept), styles.example, tuple(item.example for item in maps))
+    model = trace(tail, GraphName.TAIL.value, arguments, [*kept, styles, *maps], ["image", "pixels"])
+    yield _checked(Graph(GraphName.TAIL, model, precision), tail.part)
+
+
+def _checked(graph: Graph, module: DeploySynthesis) -> Graph:
+    """Raise ExportError where a graph has more nodes than the layers that it draws account for."""
+    per_layer = MAX_NODES_PER_LAYER + (0 if graph.precision == "fp32" else HALF_NODES)
+    layers = len(module.drawn) + (len(module.drawn) < len(module.spec.layers))  # styles are made on both sides of a cut
+    allowed = per_layer * max(layers, FEWEST_LAYERS) + module.more_nodes
+    if len(graph.model.graph) > allowed:
+        raise ExportError(
+            f"the {graph.name.value} graph has {len(graph.model.graph)} nodes, expected at most {allowed}"
+        )
+    return graph
 
 
 def build_pipeline(
@@ -116,7 +170,7 @@ def build_pipeline(
     latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in latent_names(sources)]
     labels = _label_inputs(spec)
     psi = GraphInput("psi", torch.empty(spec.num_ws))
-    maps, transforms = _noise_inputs(spec, noise), _transform_inputs(spec)
+    maps, transforms = _noise_inputs(spec, noise, range(len(spec.noise_inputs))), _transform_inputs(spec)
     matrix = np.ones((spec.num_ws, 1)) if mask.is_identity else mask.matrix
     arguments = (
         tuple(item.example for item in latents),
@@ -135,13 +189,13 @@ def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:
     return [GraphInput("c", torch.empty(TRACE_BATCH, spec.c_dim), BATCH)] if spec.c_dim else []
 
 
-def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode) -> list[GraphInput]:
+def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode, numbers: Sequence[int]) -> list[GraphInput]:
     """Each noise input has a batch name of its own: it may be N for one layer and 1 for another."""
     if noise is not NoiseMode.EXPLICIT:
         return []
     return [
-        GraphInput(noise_name(index), torch.empty(1, 1, *shape), f"{noise_name(index)}_{BATCH}")
-        for index, shape in enumerate(spec.noise_shapes)
+        GraphInput(noise_name(index), torch.empty(1, 1, *spec.noise_shapes[index]), f"{noise_name(index)}_{BATCH}")
+        for index in numbers
     ]
 
 

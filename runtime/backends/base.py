@@ -94,8 +94,8 @@ class GraphRunner(Protocol):
 class DeviceRunner(Protocol):
     """A graph whose results may stay on the GPU."""
 
-    def run_on_device(self, inputs: Mapping[str, Any], output: str) -> DeviceArray:
-        """Like `run`, with one output, left on the GPU."""
+    def run_on_device(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[DeviceArray]:
+        """Like `run`, with the outputs left on the GPU."""
         ...
 
 

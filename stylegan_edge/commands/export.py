@@ -19,9 +19,13 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
 @click.option(
     "--noise",
     type=click.Choice(["explicit", "const", "none"]),
-    default="explicit",
-    show_default=True,
-    help="Noise as inputs, baked in from the checkpoint, or left out.",
+    help="Noise as inputs, baked in from the checkpoint, or left out [default: explicit].",
+)
+@click.option(
+    "--bake-noise",
+    type=click.IntRange(min=0),
+    metavar="SEED",
+    help="Bake in noise of a seed, not the checkpoint's own.",
 )
 @click.option("--resolution", type=click.IntRange(min=4), metavar="R", help="Stop at a lower resolution.")
 @click.option(
@@ -38,6 +42,12 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     help="Fix style rows, folded into weights, as 7@0-3 or 7*0.7@0-3; may be repeated.",
 )
 @click.option("--bake-class", type=click.IntRange(min=0), metavar="K", help="Class of the baked styles.")
+@click.option(
+    "--split",
+    type=click.IntRange(min=1),
+    metavar="R",
+    help="Add head.onnx and tail.onnx, for sessions that hold the first R style rows still.",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -46,11 +56,13 @@ def command(
     output: Path,
     precision: str,
     mix: str | None,
-    noise: str,
+    noise: str | None,
+    bake_noise: int | None,
     resolution: int | None,
     lod: float | None,
     baked: tuple[str, ...],
     bake_class: int | None,
+    split: int | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -76,6 +88,8 @@ def command(
             force=force,
             bake=baked,
             bake_class=bake_class,
+            split=split,
+            bake_noise=bake_noise,
         )
     manifest = bundle.manifest
     if as_json:

@@ -124,6 +124,7 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "noise": manifest.options.noise.value if manifest.specification.noise_inputs else NO_NOISE,
         "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
         "baked styles": "; ".join(_baked_of(style) for style in manifest.options.baked) or "none",
+        "split": _split_of(manifest.options.split),
         "mean of w": manifest.provenance.mean_w,
         "stored noise": manifest.provenance.noise,
         **{
@@ -133,6 +134,10 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         },
         **{f"exported with {name}": version for name, version in manifest.provenance.versions.items()},
     }
+
+
+def _split_of(split: int | None) -> str:
+    return "none" if split is None else f"at style row {split}: a session may hold the rows before it still"
 
 
 def _baked_of(style: BakedStyle) -> str:

@@ -23,6 +23,7 @@ from runtime import Bundle
 from runtime.engine_record import Flavour, Host
 from runtime.engines import Engine, choose_engine, engine_folders, read_engine
 from runtime.errors import EngineMismatchError, IntegrityError
+from runtime.spec import Architecture, GeneratorSpec
 from tests.cli.conftest import listing
 from tests.cli.test_wrong_bundles import rewrite
 from tests.engines.tensorrt_cpu.session import GPU, ROOT, run_session, session_command, session_environment
@@ -85,6 +86,17 @@ def test_every_generation_builds_with_one_profile_and_with_two(
         assert all(plan_sizes(engine).values())
     assert choose_engine(bundle, Host(GPU, Flavour.TENSORRT, one.record.tensorrt)).folder in (one.folder, two.folder)
     Bundle(bundle.path)
+
+
+@pytest.mark.parametrize("spec", [tiny_spec(Architecture.RESNET), tiny_stylegan3_spec()], ids=["resnet", "stylegan3"])
+def test_head_and_tail_are_built(spec: GeneratorSpec, tensorrt_libraries: Path, tmp_path: Path) -> None:
+    """What crosses the cut may be one for all images or one for each, and is float16 where the network's is."""
+    bundle = export(tiny_checkpoint(spec), tmp_path / "bundle", ("fp32", "fp16"), split=4)
+    for precision, mapping in (("fp32", ["mapping"]), ("fp16", [])):
+        engine = build(bundle, tensorrt_libraries, "--precision", precision, "--batch", "1,1,8")
+        assert sorted(engine.record.plans) == sorted(["head", "synthesis", "tail", *mapping])
+        assert all(plan.warnings == () for plan in engine.record.plans.values())
+        assert all(plan_sizes(engine).values())
 
 
 def test_tensorrt_rtx_builds_from_its_own_module(bundle: Bundle, tensorrt_libraries: Path) -> None:

@@ -1,4 +1,4 @@
-"""Styles baked into a bundle: the images are those of the fixed rows, whatever is given for them."""
+"""Styles and noise baked into a bundle: the images are those of what was fixed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from exporter.verify import verify_reference
 from runtime import Bundle, Generator
 from runtime.errors import InputError
 from runtime.graphs import OpenGraphs
-from runtime.manifest import BakedStyle
+from runtime.manifest import BakedStyle, NoiseMode
+from runtime.noise import seeded_noise
 from runtime.parity import all_passed
+from runtime.spec import GeneratorSpec
 from stylegan_edge.cli import run
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
@@ -79,3 +81,53 @@ def test_a_conditional_generator_needs_a_class() -> None:
         parse_baked(["7@0"], tiny_spec(c_dim=3), None)
     with pytest.raises(InputError, match="baked class 3 is out of range, expected 0 to 2"):
         parse_baked(["7@0"], tiny_spec(c_dim=3), 3)
+
+
+@pytest.mark.parametrize("mode", [None, "const"])
+@pytest.mark.parametrize(
+    "spec", [tiny_spec(), tiny_stylegan1_spec(noise_per_block=True)], ids=["StyleGAN2", "StyleGAN"]
+)
+def test_noise_of_a_seed_is_what_generate_draws(spec: GeneratorSpec, mode: str | None, tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint(spec)
+    plain = Generator.load(export(checkpoint, tmp_path / "plain"))
+    bundle = export(checkpoint, tmp_path / "baked", noise=mode, bake_noise=7)
+    baked = Generator.load(bundle)
+    assert bundle.manifest.options.noise is NoiseMode.CONST
+    assert bundle.manifest.provenance.noise == "drawn from seed 7, as asked for"
+    for stored, drawn in zip(bundle.stored_noise, seeded_noise(spec, 7)):
+        assert (stored == drawn[0, 0]).all()
+    ws = np.random.RandomState(0).randn(2, spec.num_ws, spec.w_dim).astype(np.float32)
+    expected = plain.synthesize(ws, noise=7)
+    assert np.abs(baked.synthesize(ws) - expected).max() <= 1e-5 * (expected.max() - expected.min())
+    assert np.abs(plain.synthesize(ws) - expected).max() > 1e-3, "the checkpoint's own is another"
+    assert all_passed(verify_reference(bundle, checkpoint, OpenGraphs.open(bundle), (2,), samples=2, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("spec", "noise", "seed", "message"),
+    [
+        (tiny_spec(), "explicit", 7, "noise of seed 7 is to be baked, but noise is 'explicit': leave that out"),
+        (tiny_spec(), "none", 7, "noise is 'none': leave that out"),
+        (tiny_spec(), None, -1, "seed -1 is out of range, expected 0 to"),
+        (tiny_spec(), "loud", 7, "noise 'loud' is unknown"),
+        (tiny_spec(use_noise=False), None, 7, "takes no noise, so there is none to bake"),
+        (tiny_stylegan3_spec(), "const", 7, "takes no noise, so there is none to bake"),
+    ],
+)
+def test_noise_that_can_not_be_baked(
+    spec: GeneratorSpec, noise: str | None, seed: int, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        export(tiny_checkpoint(spec), tmp_path / "bundle", noise=noise, bake_noise=seed)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_noise_is_baked_from_the_command_line(
+    tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = str(tmp_path / "baked")
+    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7", "--noise", "none"]) == 2
+    assert "noise of seed 7 is to be baked, but noise is 'none'" in capsys.readouterr().err
+    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7"]) == 0
+    assert "Noise: drawn from seed 7, as asked for." in capsys.readouterr().out

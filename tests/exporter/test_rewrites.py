@@ -14,7 +14,15 @@ from torch.nn import functional
 
 from exporter.bench.zero_insertion import with_zero_insertion
 from exporter.checkpoints import Checkpoint
-from exporter.networks.deploy import DeployMapping, Form, common, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy import (
+    DeployMapping,
+    Form,
+    common,
+    deploy_head,
+    deploy_pipeline,
+    deploy_synthesis,
+    deploy_tail,
+)
 from exporter.networks.deploy.common import aligned_width
 from exporter.networks.deploy.filtered import (
     DirectActivation,
@@ -29,6 +37,7 @@ from exporter.networks.deploy.phases import has_phases
 from exporter.networks.deploy.stylegan1 import repeating_kernel
 from exporter.networks.fir import filter_and_stride, insert_zeros, upsample_padded
 from exporter.networks.stylegan1 import repeat_pixels
+from exporter.splitting import check_split
 from runtime.mixing import identity_mask, parse_mask
 from runtime.spec import Architecture, FilteredLayer, GeneratorSpec, LabelInput
 from runtime.transforms import make_transform
@@ -167,6 +176,75 @@ def test_fixed_styles_are_exact(variant: str, rows: str) -> None:
     for row, w in fixed.items():
         ws[:, row] = torch.from_numpy(w)
     _assert_exact(deployed, network.synthesis(ws, noise, transform))
+
+
+def _splits(spec: GeneratorSpec) -> range:
+    return range(1, max(layer.style for layer in spec.layers if layer.style is not None) + 1)
+
+
+def _own(noise: Any, side: Any) -> tuple[torch.Tensor, ...]:
+    return tuple(noise[index] for index in side.part.noise_inputs) if noise else ()
+
+
+def _halves(checkpoint: Checkpoint, split: int, form: Form) -> tuple[Any, Any]:
+    """What makes the activations at a split by name, and what makes an image of them; each takes its own of `noise`."""
+    spec = checkpoint.spec
+    cut = check_split(spec, split, form.fixed)
+    head = deploy_head(spec, checkpoint.weights, form, cut)
+
+    def before(ws: torch.Tensor, noise: Any, transform: Any) -> dict[str, torch.Tensor]:
+        return head.activations(ws, _own(noise, head), transform)
+
+    def after(kept: dict[str, torch.Tensor], ws: torch.Tensor, noise: Any) -> torch.Tensor:
+        tail = deploy_tail(spec, checkpoint.weights, form, cut, tuple(kept))
+        image: torch.Tensor = tail(tuple(kept.values()), ws, _own(noise, tail))[0]
+        return image
+
+    return before, after
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_head_and_tail_are_the_whole(variant: str) -> None:
+    """At every row that it can be cut at; the head has not seen the tail's rows, nor the tail the head's."""
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
+    spec, network = checkpoint.spec, checkpoint.build(torch.float64)
+    ws = _random(3, spec.num_ws, spec.w_dim)
+    noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
+    transform = _transforms(spec, 3)
+    expected = network.synthesis(ws, noise, transform)
+    for split in _splits(spec):
+        before, after = _halves(checkpoint, split, Form(np.eye(spec.num_ws)))
+        early, late = ws.clone(), ws.clone()
+        early[:, split:], late[:, :split] = 7, 7
+        _assert_exact(after(before(early, noise, transform), late, noise), expected)
+
+
+@pytest.mark.parametrize("variant", ["skip", "resnet", "StyleGAN fading", "StyleGAN3-t"])
+def test_one_head_serves_many_tails(variant: str) -> None:
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
+    spec, network = checkpoint.spec, checkpoint.build(torch.float64)
+    ws, transform = _random(3, spec.num_ws, spec.w_dim), _transforms(spec, 1)
+    noise = [_random(1, 1, *shape) for shape in spec.noise_shapes]
+    for split in _splits(spec):
+        ws[:, :split] = ws[:1, :split]
+        before, after = _halves(checkpoint, split, Form(np.eye(spec.num_ws)))
+        measured = after(before(ws[:1], noise, transform), ws, noise)
+        _assert_exact(measured, network.synthesis(ws, noise, transform))
+
+
+@pytest.mark.parametrize("variant", ["skip", "resnet", "StyleGAN", "StyleGAN3-r"])
+def test_a_split_goes_with_baked_noise_styles_and_masks(variant: str) -> None:
+    checkpoint = tiny_checkpoint(VARIANTS[variant])
+    spec, network, count = checkpoint.spec, checkpoint.build(torch.float64), checkpoint.spec.num_ws
+    mask = parse_mask(f"A*0.25+B*0.75:0-2,A:3-{count - 1}", count)
+    styles, transform = _random(2, 2, spec.w_dim), _transforms(spec, 1)
+    ws = torch.einsum("lk,nkw->nlw", torch.from_numpy(mask.matrix), styles)
+    fixed = {row: np.random.RandomState(row).randn(spec.w_dim) for row in (2, count - 2)}
+    for row, w in fixed.items():
+        ws[:, row] = torch.from_numpy(w)
+    before, after = _halves(checkpoint, 2, Form(mask.matrix, "const", fixed=fixed))
+    measured = after(before(styles, (), transform), styles, ())
+    _assert_exact(measured, network.synthesis(ws, "const", transform))
 
 
 @pytest.mark.parametrize("radial", [False, True])

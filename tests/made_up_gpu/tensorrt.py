@@ -35,6 +35,10 @@ class DataType(Enum):
     BOOL = "tensor(bool)"
 
 
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+"""Of inputs, by ONNX Runtime's names."""
+
+
 class Strategy(IntEnum):
     STATIC = 0
     USER_MANAGED = 2
@@ -185,7 +189,7 @@ class Context:
         feeds = {}
         for name, item in self.engine.inputs.items():
             shape = self.shapes.get(name, tuple(item.shape))
-            feeds[name] = _view(self.addresses[name], shape, np.float32).copy()
+            feeds[name] = _view(self.addresses[name], shape, TYPES[item.type]).copy()
         for name, result in zip(self.engine.outputs, self.engine.session.run(None, feeds)):
             _view(self.addresses[name], result.shape, result.dtype)[...] = result
 

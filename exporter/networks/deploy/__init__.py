@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from exporter.networks.deploy import stylegan1, stylegan2, stylegan3
 from exporter.networks.deploy.common import DeployMapping, DeploySynthesis, Form, Weights
 from exporter.networks.deploy.pipeline import DeployPipeline
+from exporter.networks.deploy.split import DeployHead, DeployTail
 from runtime.spec import Generation, GeneratorSpec
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -32,12 +34,26 @@ def deploy_pipeline(spec: GeneratorSpec, weights: Weights, form: Form) -> Deploy
     return DeployPipeline(spec, weights, form.mask, synthesis)
 
 
+def deploy_head(spec: GeneratorSpec, weights: Weights, form: Form, cut: int) -> DeployHead:
+    """The first `cut` layers of the synthesis network."""
+    return DeployHead(deploy_synthesis(spec, weights, replace(form, end=cut)))
+
+
+def deploy_tail(spec: GeneratorSpec, weights: Weights, form: Form, cut: int, names: Sequence[str]) -> DeployTail:
+    """The layers after the first `cut`, which take the activations `names`."""
+    return DeployTail(deploy_synthesis(spec, weights, replace(form, first=cut)), names)
+
+
 __all__ = [
     "DTYPES",
+    "DeployHead",
     "DeployMapping",
     "DeployPipeline",
     "DeploySynthesis",
+    "DeployTail",
     "Form",
+    "deploy_head",
     "deploy_pipeline",
     "deploy_synthesis",
+    "deploy_tail",
 ]

@@ -177,6 +177,7 @@ class Form:
     checkpoint's buffers as constants) or "none". `dtype` is that of convolutions and what lies between them; styles,
     epilogues and images are float32 always (see `half`). `fixed` holds rows of `ws` [w_dim] that no input decides.
     `passes` are the rewrites to make; `target` is what up-convolutions are chosen for, unless `up` says what all are.
+    `first` and `end` are the layers that it holds, in synthesis order: all, or one side of a cut.
     """
 
     mask: np.ndarray
@@ -186,6 +187,25 @@ class Form:
     passes: frozenset[Pass] = ALL
     target: Target = Target.CPU
     up: UpForm | None = None
+    first: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What one layer hands to the next: features, RGB so far, and the other way around a residual block, if begun.
+
+    `x` [N, C, H, W] has the type of convolutions, `rgb` [N, img_channels, H, W] and `shortcut` [N, C, H, W] float32.
+    """
+
+    x: Tensor
+    rgb: Tensor | None = None
+    shortcut: Tensor | None = None
+
+    def named(self) -> dict[str, Tensor]:
+        """Those that there are, by name."""
+        found = {"x": self.x, "rgb": self.rgb, "shortcut": self.shortcut}
+        return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 class DeploySynthesis(nn.Module):
@@ -202,6 +222,8 @@ class DeploySynthesis(nn.Module):
         self.mask, self.noise, self.dtype, self.fixed = form.mask, form.noise, form.dtype, form.fixed
         self.folds_gain = Pass.GAIN in form.passes
         self.half_precision = form.dtype is not torch.float32
+        self.drawn = spec.layers[form.first : form.end]
+        self.noise_inputs = sorted({layer.noise for layer in self.drawn if layer.noise is not None})
 
     @property
     def more_nodes(self) -> int:
@@ -209,8 +231,25 @@ class DeploySynthesis(nn.Module):
         return 0
 
     @abstractmethod
+    def through(
+        self,
+        at: Activations | None,
+        styles: Tensor,
+        noise: Sequence[Tensor] = (),
+        transform: Tensor | None = None,
+    ) -> Activations:
+        """What the layers held make of what those before them made (None: these are the first).
+
+        `noise` has an array for each of `noise_inputs`.
+        """
+
+    @abstractmethod
+    def finish(self, at: Activations) -> Tensor:
+        """The image [N, img_channels, H, W], after the last layer."""
+
     def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
         """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+        return self.finish(self.through(None, styles, noise, transform))
 
     def forward(
         self, styles: Tensor, noise: tuple[Tensor, ...], transform: Tensor | None = None
@@ -263,4 +302,4 @@ class DeploySynthesis(nn.Module):
             return x
         if self.noise == "const":
             return x + self.get_buffer(f"{key}_noise")
-        return x + noise[index] * self.get_buffer(f"{key}_strength")
+        return x + noise[self.noise_inputs.index(index)] * self.get_buffer(f"{key}_strength")

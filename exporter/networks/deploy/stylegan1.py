@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from exporter.networks.deploy.common import (
+    Activations,
     DeploySynthesis,
     Form,
     StackedAffine,
@@ -41,7 +42,7 @@ class DeployStyleGAN1(DeploySynthesis):
     def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
         super().__init__(spec, weights, form)
         self.network = cast(StyleGAN1Spec, spec.synthesis)
-        self.styled = [layer for layer in spec.layers if layer.style is not None]
+        self.styled = [layer for layer in self.drawn if layer.style is not None]
         self.free = [layer for layer in self.styled if layer.style not in self.fixed]
         self.mixer = StyleMixer([layer.style for layer in self.free if layer.style is not None], self.mask)
         self.width = 2 * max(layer.out_channels for layer in self.styled)
@@ -54,7 +55,7 @@ class DeployStyleGAN1(DeploySynthesis):
                 style = (weight @ self.fixed[layer.style].astype(np.float64) + bias).reshape(2, 1, -1, 1, 1)
                 for part, values in zip(("scale", "shift"), style):
                     self.register_buffer(f"{layer.name.replace('.', '_')}_{part}", constant(values))
-        for layer in spec.layers:
+        for layer in self.drawn:
             if layer.kind is LayerKind.TO_RGB:
                 self._add_to_rgb(layer)
             else:
@@ -105,15 +106,21 @@ class DeployStyleGAN1(DeploySynthesis):
         if self.half_precision:
             self.register_buffer(f"{key}_norm", constant(norm[:, None, None]))
 
-    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
-        """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+    def through(
+        self,
+        at: Activations | None,
+        styles: Tensor,
+        noise: Sequence[Tensor] = (),
+        transform: Tensor | None = None,
+    ) -> Activations:
+        """RGB is of the highest resolution so far, with the one below faded in."""
         parts = [{f"{layer.name} {part}": layer.out_channels for part in ("scale", "shift")} for layer in self.free]
         split = split_layers(self.affine(self.mixer(styles)), parts, self.width)
-        x, images = self.get_buffer("const"), []
-        for layer in self.spec.layers:
+        x, rgb = (self.get_buffer("const"), None) if at is None else (at.x, at.rgb)
+        for layer in self.drawn:
             key = layer.name.replace(".", "_")
             if layer.kind is LayerKind.TO_RGB:
-                images.append(self._to_rgb(x, key))
+                rgb = self._fade_in(rgb, self._to_rgb(x, key))
                 continue
             if layer.kind is LayerKind.CONV:
                 x = self._convolve(x, layer, key)
@@ -123,10 +130,18 @@ class DeployStyleGAN1(DeploySynthesis):
             else:
                 scale, shift = split[f"{layer.name} scale"], split[f"{layer.name} shift"]
             x = self.narrow(self._adapt(x, scale, shift))
-        image = images[-1]
-        if self.network.fade:
-            image = image * (1 - self.network.fade) + self._repeat(images[-2], 2) * self.network.fade
-        return self._repeat(image, self.network.resolution // image.shape[-1])
+        return Activations(x, rgb)
+
+    def _fade_in(self, below: Tensor | None, image: Tensor) -> Tensor:
+        """An image with the one of the resolution below in it, where there is one."""
+        if below is None:
+            return image
+        return image * (1 - self.network.fade) + self._repeat(below, 2) * self.network.fade
+
+    def finish(self, at: Activations) -> Tensor:
+        """Pixels repeated up to the full resolution."""
+        assert at.rgb is not None
+        return self._repeat(at.rgb, self.network.resolution // at.rgb.shape[-1])
 
     def _to_rgb(self, x: Tensor, key: str) -> Tensor:
         weight, bias = self.get_buffer(f"{key}_weight"), self.get_buffer(f"{key}_bias")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporter.networks.deploy.common import (
+    Activations,
     DeploySynthesis,
     Form,
     StackedAffine,
@@ -117,9 +118,7 @@ class DeployStyleGAN2(DeploySynthesis):
     def __init__(self, spec: GeneratorSpec, weights: Weights, form: Form) -> None:
         super().__init__(spec, weights, form)
         self.network = _network(spec)
-        self.layers = sorted(
-            spec.layers, key=lambda layer: layer.kind is LayerKind.TO_RGB
-        )  # stable: convolutions first
+        self.layers = sorted(self.drawn, key=lambda layer: layer.kind is LayerKind.TO_RGB)  # stable: convolutions first
         free = [layer for layer in self.layers if layer.style not in self.fixed]
         self.products = self._rgb_products()
         self.mixer = StyleMixer([layer.style for layer in free if layer.style is not None], self.mask)
@@ -127,7 +126,8 @@ class DeployStyleGAN2(DeploySynthesis):
         kernels = {layer.name: self._kernel(layer, gains[layer.name]) for layer in self.layers}
         affines = [self.affine_of(f"synthesis.{layer.name}") for layer in free]
         self.bank = StyleBank(spec, free, gains, affines, kernels, self.half_precision, Pass.STYLES in form.passes)
-        self.register_buffer("const", self.narrow(constant(weights["synthesis.b4.const"])[None]))
+        if form.first == 0:
+            self.register_buffer("const", self.narrow(constant(weights["synthesis.b4.const"])[None]))
         for layer in self.layers:
             self._add_layer(layer, weights, gains[layer.name], *kernels[layer.name])
         self._add_filters(weights)
@@ -179,10 +179,11 @@ class DeployStyleGAN2(DeploySynthesis):
     def _rgb_products(self) -> set[str]:
         """The toRGB layers that are batched products: an image's own weights times an image's own activations.
 
-        Before the first free convolution all images share their activations, which a batched product can't take.
+        Before the first free convolution that it holds, a graph's images may share their activations, which a batched
+        product can't take.
         """
         found, own = set(), False
-        for layer in self.spec.layers if Pass.RGB in self.form.passes else ():
+        for layer in self.drawn if Pass.RGB in self.form.passes else ():
             free = layer.style not in self.fixed
             if layer.kind is LayerKind.TO_RGB and free and own:
                 found.add(layer.name)
@@ -212,14 +213,22 @@ class DeployStyleGAN2(DeploySynthesis):
                 self.register_buffer(f"up_{outputs}", self.kernel(np.repeat(kernel, outputs, axis=0)))
 
     def _shortcuts(self) -> list[tuple[int, int, int]]:
-        network = self.network
-        return list(zip(network.channels, network.channels[1:], network.resolutions[1:]))
+        network, begun = self.network, {layer.out_size for layer in self.drawn if layer.up}
+        blocks = zip(network.channels, network.channels[1:], network.resolutions[1:])
+        return [block for block in blocks if block[2] in begun]
 
-    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
-        """styles [N, K, w_dim] -> image [N, img_channels, H, W]."""
+    def through(
+        self,
+        at: Activations | None,
+        styles: Tensor,
+        noise: Sequence[Tensor] = (),
+        transform: Tensor | None = None,
+    ) -> Activations:
+        """A shortcut is begun by a residual block's first layer, and ended by its second."""
         bank = self.bank(self.mixer(styles))
-        x, image, shortcut = self.get_buffer("const"), None, None
-        for layer in self.spec.layers:
+        at = Activations(self.get_buffer("const")) if at is None else at
+        x, image, shortcut = at.x, at.rgb, at.shortcut
+        for layer in self.drawn:
             key = layer.name.replace(".", "_")
             scale = bank.scales.get(layer.name)
             if layer.kind is LayerKind.TO_RGB:
@@ -237,8 +246,12 @@ class DeployStyleGAN2(DeploySynthesis):
                 x = self.narrow(x)
             else:
                 x = self.narrow(x, clamped=self.network.conv_clamp is not None)
-        assert image is not None
-        return image
+        return Activations(x, image, shortcut)
+
+    def finish(self, at: Activations) -> Tensor:
+        """The sum of all RGB."""
+        assert at.rgb is not None
+        return at.rgb
 
     def _demodulate(self, x: Tensor, key: str, demodulation: Tensor | None) -> Tensor:
         """Nothing is left to do where the style is fixed, but in float16 what the weights were divided by."""

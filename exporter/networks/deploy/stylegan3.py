@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporter.networks.deploy.common import (
+    Activations,
     DeploySynthesis,
     Form,
     StackedAffine,
@@ -41,7 +42,7 @@ from exporter.networks.deploy.half import FILTER_LIMIT, unit_styles
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.mapping import EPSILON
 from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
-from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
+from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, LayerKind, StyleGAN3Spec
 
 
 class FourierFeatures(nn.Module):
@@ -95,22 +96,24 @@ class DeployStyleGAN3(DeploySynthesis):
         super().__init__(spec, weights, form)
         self.network = cast(StyleGAN3Spec, spec.synthesis)
         self.gain = ACTIVATION_GAIN if self.folds_gain else 1.0
-        layers = self.network.filtered
-        self.convs = layers[:-1]
+        drawn = {layer.name for layer in self.drawn}
+        layers = [layer for layer in self.network.filtered if layer.name in drawn]
+        self.convs = [layer for layer in layers if layer is not self.network.filtered[-1]]
         # Rows of ws: convolutions first, then toRGB, which has no demodulation, then the input; fixed ones left out.
-        rows = {layer.name: index + 1 for index, layer in enumerate(layers)} | {"input": 0}
-        self.rows = {name: row for name, row in rows.items() if row not in self.fixed}
+        rows = {layer.name: index + 1 for index, layer in enumerate(self.network.filtered)} | {"input": 0}
+        self.rows = {name: row for name, row in rows.items() if name in drawn and row not in self.fixed}
         self.free_convs = [layer for layer in self.convs if layer.name in self.rows]
         self.mixer = StyleMixer(list(self.rows.values()), self.mask)
         channels = [width for layer in layers for width in (layer.in_channels, layer.out_channels)]
-        self.width = max(AFFINE_FEATURES, *map(self._width, channels))
+        self.width = max([AFFINE_FEATURES, *map(self._width, channels)])
         self.affine = StackedAffine(
             [self.affine_of(f"synthesis.{name}") for name in self.rows], self.width, Pass.STYLES in form.passes
         )
-        if "input" not in self.rows:
+        if "input" in drawn and "input" not in self.rows:
             self.register_buffer("input_style", constant(self.fixed_style("synthesis.input", 0)[None, None]))
-        fourier = self.network.fourier
-        self.entry = FourierFeatures(fourier, weights, self._width(fourier.channels))
+        if "input" in drawn:
+            fourier = self.network.fourier
+            self.entry = FourierFeatures(fourier, weights, self._width(fourier.channels))
         kernels = {layer.name: self.normalized(self._weight(layer, rows[layer.name])) for layer in layers}
         self._add_demodulation(kernels)
         for layer in layers:
@@ -184,12 +187,17 @@ class DeployStyleGAN3(DeploySynthesis):
         """Filters in phases and in parts."""
         return sum(module.most_nodes for module in self.modules() if isinstance(module, FilteredActivation))
 
-    def image(self, styles: Tensor, noise: Sequence[Tensor] = (), transform: Tensor | None = None) -> Tensor:
-        """styles [N, K, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
-        assert transform is not None
+    def through(
+        self,
+        at: Activations | None,
+        styles: Tensor,
+        noise: Sequence[Tensor] = (),
+        transform: Tensor | None = None,
+    ) -> Activations:
+        """`x` has the aligned width, `transform` [N or 1, 3, 3] is of the first layer."""
         stacked, free = self.affine(self.mixer(styles)), len(self.free_convs)
-        first = stacked[:, -1, :, :AFFINE_FEATURES] if "input" in self.rows else self.get_buffer("input_style")
-        x, norm, last = self.narrow(self.entry(first, transform)), None, self.network.filtered[-1].name
+        x = self._features(stacked, transform) if at is None else at.x
+        norm, last = None, self.network.filtered[-1].name
         if self.half_precision:
             stacked, norms = unit_styles(stacked, self.get_buffer("inverse_widths"))
             norm = norms[:, free].unsqueeze(3) if last in self.rows else None  # of toRGB, [N, 1, 1, 1]
@@ -207,7 +215,20 @@ class DeployStyleGAN3(DeploySynthesis):
                 x = x * self.get_buffer(f"{layer.name}_norm")
             x = self.narrow(x + bias[:, None, None], limit=FILTER_LIMIT)
             x = self.get_submodule(f"{layer.name}_filtered")(x)
-        return self._to_rgb(self._scale(x, scales.get(last)), norm)
+        if self.drawn[-1].kind is not LayerKind.TO_RGB:
+            return Activations(x)
+        return Activations(x, self._to_rgb(self._scale(x, scales.get(last)), norm))
+
+    def finish(self, at: Activations) -> Tensor:
+        """What the last layer made."""
+        assert at.rgb is not None
+        return at.rgb
+
+    def _features(self, stacked: Tensor, transform: Tensor | None) -> Tensor:
+        """The input, by its row of the stacked styles [N, L, 1, C], or a fixed one."""
+        assert transform is not None
+        style = stacked[:, -1, :, :AFFINE_FEATURES] if "input" in self.rows else self.get_buffer("input_style")
+        return self.narrow(self.entry(style, transform))
 
     def _scale(self, x: Tensor, scale: Tensor | None) -> Tensor:
         """x * s; where the style is fixed, it is in the weights."""

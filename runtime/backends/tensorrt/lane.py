@@ -137,11 +137,14 @@ class Lane:
                 views[item.name] = pinned.view(item.shape(count), item.dtype)
         return views
 
-    def run_into(self, step: Step, inputs: Mapping[str, Input], output: Tensor, count: int, target: int) -> None:
-        """The same, with one output copied to an address on the GPU and none to the host."""
+    def run_into(
+        self, step: Step, inputs: Mapping[str, Input], targets: Sequence[tuple[Tensor, int]], count: int
+    ) -> None:
+        """The same, with outputs copied to addresses on the GPU and none to the host."""
         with self._at_work():
             self._launch(step, inputs)
-            self.stream.copy(target, self.device[output.name].address, output.size(count))
+            for item, address in targets:
+                self.stream.copy(address, self.device[item.name].address, item.size(count))
 
     def measure(self, step: Step, inputs: Mapping[str, Input]) -> float:
         """Seconds that a step takes with inputs like these, whatever the buffers hold."""

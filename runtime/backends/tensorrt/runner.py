@@ -59,19 +59,23 @@ class TensorRtGraph:
                     result[piece.start : piece.start + piece.count] = views[item.name]
         return results
 
-    def run_on_device(self, inputs: Mapping[str, Any], output: str) -> DeviceArray:
-        """The same with one output, which stays on the GPU."""
-        item, count = self._output(output), self._count(inputs)
+    def run_on_device(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[DeviceArray]:
+        """The same with outputs that stay on the GPU."""
+        wanted, count = [self._output(name) for name in outputs], self._count(inputs)
         with self._gpu.current():
             for value in inputs.values():
                 if isinstance(value, DeviceSource):
                     value.wait()
-        lease = self._pool.borrow(item.size(count))
+        leases = [self._pool.borrow(item.size(count)) for item in wanted]
         with self._lane() as lane:
             for piece in self._pieces(lane, inputs, count):
-                target = lease.block.address + item.size(1) * piece.start
-                lane.run_into(piece.step, self._rows(inputs, piece), item, piece.count, target)
-        return DeviceArray(lease, item.shape(count), item.dtype, self._gpu.index)
+                targets = [
+                    (item, lease.block.address + item.size(1) * piece.start) for item, lease in zip(wanted, leases)
+                ]
+                lane.run_into(piece.step, self._rows(inputs, piece), targets, piece.count)
+        return [
+            DeviceArray(lease, item.shape(count), item.dtype, self._gpu.index) for item, lease in zip(wanted, leases)
+        ]
 
     def memory(self) -> MemoryUse:
         """What it holds on the GPU; the weights are taken for as large as their plan."""
