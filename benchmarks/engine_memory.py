@@ -31,7 +31,7 @@ from benchmarks.official_sizes import Network
 from engines.options import input_shapes
 from runtime.backends.tensorrt.plan import Tensor
 from runtime.engine_record import Profile
-from runtime.manifest import GraphInfo, NoiseMode
+from runtime.manifest import GraphInfo
 from runtime.mixing import identity_mask
 
 CASES = (
@@ -148,10 +148,11 @@ def _measure(case: str, batches: Sequence[int], folder: Path) -> list[Memory]:
     """Write the graphs of a network with random weights into a folder, and count."""
     from benchmarks.random_checkpoint import random_checkpoint
     from exporter.graphs import build_mapping, build_synthesis
+    from exporter.networks.deploy import Form
 
     network, resolution = case.split(":")
     checkpoint = random_checkpoint(int(resolution), Network(network))
-    synthesis = build_synthesis(checkpoint, identity_mask(checkpoint.spec.num_ws), NoiseMode.EXPLICIT)
+    synthesis = build_synthesis(checkpoint, Form(identity_mask(checkpoint.spec.num_ws).matrix))
     infos = [graph.save(folder) for graph in (build_mapping(checkpoint), synthesis)]
     return list(engine_memory(case, [(info, onnx.load(folder / info.file)) for info in infos], batches))
 

@@ -18,10 +18,11 @@ from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
-from exporter.graphs.build import Fixed
 from exporter.mean_w import SAMPLES, SEED
-from exporter.networks.deploy import DTYPES
+from exporter.networks.deploy import DTYPES, Form
+from exporter.networks.deploy.passes import ALL, names_of, without
 from exporter.splitting import check_split
+from exporter.tuning import resolve_target
 from runtime.backends import BackendName
 from runtime.bundle import CONSTANTS, GOLDEN, Bundle
 from runtime.errors import InputError, OutputError, ParityError
@@ -64,6 +65,8 @@ def export(
     bake_class: int | None = None,
     split: int | None = None,
     bake_noise: int | None = None,
+    tune: str = "cpu",
+    skip_passes: Sequence[str] = (),
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
@@ -75,6 +78,8 @@ def export(
     replaces an existing bundle. `bake` fixes styles, folded into weights: texts like `7@0-3` or `7*0.7@0-3`, seed,
     psi and rows of `ws`, of the class `bake_class` where the generator is conditional; what is given for these rows
     later is ignored. `split` adds synthesis cut in two, for sessions that hold the first `split` rows of `ws` still.
+    `tune` is what the graphs are made fast for: "cpu", "gpu", or "auto", a GPU where this machine has one.
+    `skip_passes` names rewrites to do without (`exporter.networks.deploy.passes`); the images are the same.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -83,6 +88,7 @@ def export(
     _check_target(path, force)
     _check_precisions(precisions)
     mode = noise_mode(noise, bake_noise)
+    passes, target = without(skip_passes), resolve_target(tune)
     if resolution is not None:
         checkpoint = checkpoint.at_resolution(resolution)
     if lod is not None:
@@ -101,15 +107,14 @@ def export(
         fixed = fixed_rows(network, baked)
         reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
         del network
-        described = {
-            graph.key: graph.save(folder)
-            for graph in _graphs(checkpoint, chosen, mode, precisions, pipeline, fixed, split)
-        }
+        form = Form(chosen.matrix, mode.value, fixed=fixed, passes=passes, target=target)
+        graphs = _graphs(checkpoint, form, precisions, pipeline, split)
+        described = {graph.key: graph.save(folder) for graph in graphs}
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=_options(chosen, mode, baked, split),
+            options=_options(chosen, mode, baked, form, split),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -154,28 +159,26 @@ def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
     return mask if isinstance(mask, Mask) else Mask(matrix, tuple(f"source_{k}" for k in range(matrix.shape[1])))
 
 
-def _options(mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...], split: int | None) -> ExportOptions:
+def _options(
+    mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...], form: Form, split: int | None
+) -> ExportOptions:
     rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
-    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked, split)
+    skipped = tuple(names_of(ALL - form.passes))
+    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked, split, form.target.value, skipped)
 
 
 def _graphs(
-    checkpoint: Checkpoint,
-    mask: Mask,
-    noise: NoiseMode,
-    precisions: Sequence[str],
-    pipeline: bool,
-    fixed: Fixed,
-    split: int | None,
+    checkpoint: Checkpoint, form: Form, precisions: Sequence[str], pipeline: bool, split: int | None
 ) -> Iterator[Graph]:
     """One graph at a time, so that only one is in memory."""
     yield build_mapping(checkpoint)
     for precision in precisions:
-        yield build_synthesis(checkpoint, mask, noise, precision, fixed)
+        form = dataclasses.replace(form, precision=precision)
+        yield build_synthesis(checkpoint, form)
         if pipeline:
-            yield build_pipeline(checkpoint, mask, noise, precision, fixed)
+            yield build_pipeline(checkpoint, form)
         if split is not None:
-            yield from build_split(checkpoint, mask, noise, split, precision, fixed)
+            yield from build_split(checkpoint, form, split)
 
 
 def _write_arrays(folder: Path, checkpoint: Checkpoint, reference: Reference) -> None:

@@ -82,6 +82,8 @@ class ExportOptions:
     identity_mask: bool
     baked: tuple[BakedStyle, ...]
     split: int | None = None
+    tuned_for: str = "cpu"
+    skipped_passes: tuple[str, ...] = ()
 
     @property
     def latents_per_image(self) -> int:

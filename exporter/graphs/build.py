@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,7 +16,6 @@ import torch
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy import (
-    DTYPES,
     DeployMapping,
     DeploySynthesis,
     Form,
@@ -28,7 +28,6 @@ from exporter.splitting import check_split
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
-from runtime.mixing import Mask
 from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
 MAX_NODES_PER_LAYER = 18
@@ -37,10 +36,6 @@ HALF_NODES = 6
 """Nodes more a layer in float16: to it and back, a clamp, what weights were divided by, a bias of its own."""
 FEWEST_LAYERS = 3
 """Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
-
-
-Fixed = Mapping[int, np.ndarray]
-"""Rows of `ws` that the graph holds as constants, float32 [w_dim] each."""
 
 
 class GraphName(str, Enum):
@@ -101,52 +96,43 @@ def build_mapping(checkpoint: Checkpoint) -> Graph:
     return Graph(GraphName.MAPPING, trace(module, GraphName.MAPPING.value, arguments, inputs, ["w"]))
 
 
-def build_synthesis(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32", fixed: Fixed | None = None
-) -> Graph:
+def build_synthesis(checkpoint: Checkpoint, form: Form) -> Graph:
     """`synthesis`: styles [N, K, w_dim], noise, transform -> image, pixels; the mask is baked in."""
     spec = checkpoint.spec
-    styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
-    module = deploy_synthesis(spec, checkpoint.weights, Form(mask.matrix, noise.value, DTYPES[precision], fixed or {}))
-    maps, transforms = _noise_inputs(spec, noise, module.noise_inputs), _transform_inputs(spec)
+    styles = GraphInput("styles", torch.empty(TRACE_BATCH, form.mask.shape[1], spec.w_dim), BATCH)
+    module = deploy_synthesis(spec, checkpoint.weights, form)
+    maps, transforms = _noise_inputs(spec, form, module.noise_inputs), _transform_inputs(spec)
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
     model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
-    return _checked(Graph(GraphName.SYNTHESIS, model, precision), module)
+    return _checked(Graph(GraphName.SYNTHESIS, model, form.precision), module)
 
 
-def build_split(
-    checkpoint: Checkpoint,
-    mask: Mask,
-    noise: NoiseMode,
-    split: int,
-    precision: str = "fp32",
-    fixed: Fixed | None = None,
-) -> Iterator[Graph]:
+def build_split(checkpoint: Checkpoint, form: Form, split: int) -> Iterator[Graph]:
     """`head` and `tail`: synthesis cut before the first layer that takes a row of `ws` from `split` on.
 
     `head`: styles [N, K, w_dim], its noise, transform -> the activations there: x, and rgb and shortcut if there are.
     `tail`: those, one for all images or one for each, styles, its noise -> image, pixels. Raises InputError where
     there is no such cut.
     """
-    spec, form = checkpoint.spec, Form(mask.matrix, noise.value, DTYPES[precision], fixed or {})
+    spec = checkpoint.spec
     cut = check_split(spec, split, form.fixed)
-    styles = GraphInput("styles", torch.empty(TRACE_BATCH, mask.matrix.shape[1], spec.w_dim), BATCH)
+    styles = GraphInput("styles", torch.empty(TRACE_BATCH, form.mask.shape[1], spec.w_dim), BATCH)
     head = deploy_head(spec, checkpoint.weights, form, cut)
-    maps, transforms = _noise_inputs(spec, noise, head.part.noise_inputs), _transform_inputs(spec)
+    maps, transforms = _noise_inputs(spec, form, head.part.noise_inputs), _transform_inputs(spec)
     given = tuple(item.example for item in maps)
     motion = transforms[0].example if transforms else None
     with torch.no_grad():  # at batch 1, for the names, shapes and types of what crosses the cut
         crossing = head.activations(torch.zeros(1, *styles.example.shape[1:]), given, motion)
     inputs = (styles.example, given, *(item.example for item in transforms))
     model = trace(head, GraphName.HEAD.value, inputs, [styles, *maps, *transforms], list(crossing))
-    yield _checked(Graph(GraphName.HEAD, model, precision), head.part)
+    yield _checked(Graph(GraphName.HEAD, model, form.precision), head.part)
     tail = deploy_tail(spec, checkpoint.weights, form, cut, list(crossing))
     kept = [GraphInput(name, torch.empty_like(item), f"{name}_{BATCH}") for name, item in crossing.items()]
-    maps = _noise_inputs(spec, noise, tail.part.noise_inputs)
+    maps = _noise_inputs(spec, form, tail.part.noise_inputs)
     arguments = (tuple(item.example for item in kept), styles.example, tuple(item.example for item in maps))
     model = trace(tail, GraphName.TAIL.value, arguments, [*kept, styles, *maps], ["image", "pixels"])
-    yield _checked(Graph(GraphName.TAIL, model, precision), tail.part)
+    yield _checked(Graph(GraphName.TAIL, model, form.precision), tail.part)
 
 
 def _checked(graph: Graph, module: DeploySynthesis) -> Graph:
@@ -161,17 +147,20 @@ def _checked(graph: Graph, module: DeploySynthesis) -> Graph:
     return graph
 
 
-def build_pipeline(
-    checkpoint: Checkpoint, mask: Mask, noise: NoiseMode, precision: str = "fp32", fixed: Fixed | None = None
-) -> Graph:
-    """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise, transform -> image, pixels."""
+def build_pipeline(checkpoint: Checkpoint, form: Form) -> Graph:
+    """`pipeline`: z (z_1, ... where the mask has more sources), c, psi [num_ws], noise, transform -> image, pixels.
+
+    Where each row of the form's mask is a source of its own, one latent makes all rows.
+    """
     spec = checkpoint.spec
-    sources = 1 if mask.is_identity else mask.matrix.shape[1]
+    identity = np.array_equal(form.mask, np.eye(spec.num_ws))
+    sources = 1 if identity else form.mask.shape[1]
     latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in latent_names(sources)]
     labels = _label_inputs(spec)
     psi = GraphInput("psi", torch.empty(spec.num_ws))
-    maps, transforms = _noise_inputs(spec, noise, range(len(spec.noise_inputs))), _transform_inputs(spec)
-    matrix = np.ones((spec.num_ws, 1)) if mask.is_identity else mask.matrix
+    maps, transforms = _noise_inputs(spec, form, range(len(spec.noise_inputs))), _transform_inputs(spec)
+    if identity:
+        form = dataclasses.replace(form, mask=np.ones((spec.num_ws, 1)))
     arguments = (
         tuple(item.example for item in latents),
         labels[0].example if labels else None,
@@ -179,19 +168,19 @@ def build_pipeline(
         tuple(item.example for item in maps),
         *(item.example for item in transforms),
     )
-    module = deploy_pipeline(spec, checkpoint.weights, Form(matrix, noise.value, DTYPES[precision], fixed or {}))
+    module = deploy_pipeline(spec, checkpoint.weights, form)
     inputs = [*latents, *labels, psi, *maps, *transforms]
     model = trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"])
-    return Graph(GraphName.PIPELINE, model, precision)
+    return Graph(GraphName.PIPELINE, model, form.precision)
 
 
 def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:
     return [GraphInput("c", torch.empty(TRACE_BATCH, spec.c_dim), BATCH)] if spec.c_dim else []
 
 
-def _noise_inputs(spec: GeneratorSpec, noise: NoiseMode, numbers: Sequence[int]) -> list[GraphInput]:
+def _noise_inputs(spec: GeneratorSpec, form: Form, numbers: Sequence[int]) -> list[GraphInput]:
     """Each noise input has a batch name of its own: it may be N for one layer and 1 for another."""
-    if noise is not NoiseMode.EXPLICIT:
+    if form.noise != NoiseMode.EXPLICIT.value:
         return []
     return [
         GraphInput(noise_name(index), torch.empty(1, 1, *spec.noise_shapes[index]), f"{noise_name(index)}_{BATCH}")

@@ -48,6 +48,20 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     metavar="R",
     help="Add head.onnx and tail.onnx, for sessions that hold the first R style rows still.",
 )
+@click.option(
+    "--tune",
+    type=click.Choice(["cpu", "gpu", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="What to make the graphs fast for; auto: this machine's GPU, if it has one.",
+)
+@click.option(
+    "--skip-pass",
+    "skipped",
+    multiple=True,
+    metavar="NAME",
+    help="Do without a rewrite (gain, styles, rgb, up, parts, widths, phases); may be repeated.",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -63,6 +77,8 @@ def command(
     baked: tuple[str, ...],
     bake_class: int | None,
     split: int | None,
+    tune: str,
+    skipped: tuple[str, ...],
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -89,6 +105,8 @@ def command(
             bake=baked,
             bake_class=bake_class,
             split=split,
+            tune=tune,
+            skip_passes=skipped,
             bake_noise=bake_noise,
         )
     manifest = bundle.manifest

@@ -125,6 +125,8 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "mixing": "identity" if manifest.options.identity_mask else ", ".join(manifest.options.sources),
         "baked styles": "; ".join(_baked_of(style) for style in manifest.options.baked) or "none",
         "split": _split_of(manifest.options.split),
+        "made for": f"a {manifest.options.tuned_for.upper()}",
+        "rewrites left out": ", ".join(manifest.options.skipped_passes) or "none",
         "mean of w": manifest.provenance.mean_w,
         "stored noise": manifest.provenance.noise,
         **{

@@ -15,10 +15,11 @@ from exporter import export
 from exporter.bundle_writer import PRECISIONS
 from exporter.checkpoints import Checkpoint
 from exporter.graphs import build_synthesis
+from exporter.networks.deploy import Form
 from runtime import Bundle
 from runtime.bundle import graph_key
 from runtime.engine_record import Profile
-from runtime.manifest import NoiseMode, TensorInfo
+from runtime.manifest import TensorInfo
 from runtime.mixing import identity_mask
 from runtime.spec import Architecture
 from tests.engines.tensorrt_cpu.plans import PlanReport, build_plans
@@ -112,7 +113,7 @@ def test_the_plans_inputs_are_the_manifests(built: Built) -> None:
 def test_a_network_of_official_depth_builds(network: str, tensorrt_libraries: Path, tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint(OFFICIAL_DEPTH[network])
     side = checkpoint.spec.resolution
-    build_synthesis(checkpoint, identity_mask(checkpoint.spec.num_ws), NoiseMode.EXPLICIT).save(tmp_path)
+    build_synthesis(checkpoint, Form(identity_mask(checkpoint.spec.num_ws).matrix)).save(tmp_path)
     report = build_plans([tmp_path / "synthesis.onnx"], BATCHES, tensorrt_libraries)["synthesis"]
     assert_built(report)
     assert [item.shape for item in report.outputs] == [(-1, 3, side, side), (-1, side, side, 3)]

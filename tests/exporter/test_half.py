@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ import torch
 
 from exporter import export, load_checkpoint
 from exporter.checkpoints import Checkpoint
-from exporter.graphs.build import Fixed
-from exporter.networks.deploy import DTYPES, Form, deploy_synthesis
+from exporter.networks.deploy import Form, deploy_synthesis
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, HALF_MAX, unit_channels, unit_styles
 from exporter.networks.deploy.phases import has_phases, up_phases
 from exporter.networks.fir import UP
@@ -38,10 +38,12 @@ NETWORKS = {
 }
 
 
-def draw(checkpoint: Checkpoint, styles: np.ndarray, precision: str, fixed: Fixed | None = None) -> np.ndarray:
+def draw(
+    checkpoint: Checkpoint, styles: np.ndarray, precision: str, fixed: Mapping[int, np.ndarray] | None = None
+) -> np.ndarray:
     """The deployed network in PyTorch, float16 being float16 there: ONNX Runtime's CPU computes in float32."""
     spec = checkpoint.spec
-    form = Form(identity_mask(spec.num_ws).matrix, "const", DTYPES[precision], fixed or {})
+    form = Form(identity_mask(spec.num_ws).matrix, "const", precision, fixed or {})
     module = deploy_synthesis(spec, checkpoint.weights, form).eval()
     transform = torch.from_numpy(make_transform(30.0, (0.1, 0.2)))[None] if spec.takes_transform else None
     with torch.no_grad():

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from exporter.networks.deploy import stylegan1, stylegan2, stylegan3
-from exporter.networks.deploy.common import DeployMapping, DeploySynthesis, Form, Weights
+from exporter.networks.deploy.common import DTYPES, DeployMapping, DeploySynthesis, Form, Weights
 from exporter.networks.deploy.pipeline import DeployPipeline
 from exporter.networks.deploy.split import DeployHead, DeployTail
 from runtime.spec import Generation, GeneratorSpec
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
-"""Of convolutions, by precision."""
 _SYNTHESIS: dict[Generation, type[DeploySynthesis]] = {
     Generation.STYLEGAN1: stylegan1.DeployStyleGAN1,
     Generation.STYLEGAN2: stylegan2.DeployStyleGAN2,

@@ -16,10 +16,13 @@ from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
 from exporter.networks.deploy.passes import ALL, Pass
 from exporter.networks.deploy.up import Target
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
+from runtime.parity import FP16, FP32
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
 from runtime.up_forms import UpForm
 
 Weights = Mapping[str, np.ndarray]
+DTYPES = {FP32: torch.float32, FP16: torch.float16}
+"""Of convolutions, by precision."""
 CONSTANT_DTYPE = np.float32
 """What constants are rounded to, once, after they were computed in float64."""
 
@@ -174,21 +177,27 @@ class Form:
     """How a synthesis network is exported.
 
     `mask` [num_ws, K] builds the rows of `ws` out of the K sources. `noise` is "explicit" (inputs), "const" (the
-    checkpoint's buffers as constants) or "none". `dtype` is that of convolutions and what lies between them; styles,
-    epilogues and images are float32 always (see `half`). `fixed` holds rows of `ws` [w_dim] that no input decides.
-    `passes` are the rewrites to make; `target` is what up-convolutions are chosen for, unless `up` says what all are.
+    checkpoint's buffers as constants) or "none". `precision` is that of convolutions and what lies between them;
+    styles, epilogues and images are float32 always (see `half`). `fixed` holds rows of `ws` [w_dim] that no input
+    decides. `passes` are the rewrites to make; `target` is what up-convolutions are chosen for, unless `up` says what
+    all are.
     `first` and `end` are the layers that it holds, in synthesis order: all, or one side of a cut.
     """
 
     mask: np.ndarray
     noise: str = "explicit"
-    dtype: torch.dtype = torch.float32
+    precision: str = FP32
     fixed: Mapping[int, np.ndarray] = field(default_factory=dict)
     passes: frozenset[Pass] = ALL
     target: Target = Target.CPU
     up: UpForm | None = None
     first: int = 0
     end: int | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of convolutions."""
+        return DTYPES[self.precision]
 
 
 @dataclass(frozen=True)
