@@ -18,6 +18,7 @@ from runtime.cuda import on_gpu
 from runtime.engine_record import MAX_WARNINGS, Hardware, version_numbers
 from runtime.errors import EngineBuildError, StyleganEdgeError
 from runtime.manifest import TensorInfo
+from runtime.parity import BF16
 from runtime.tensorrt.log import make_log, shorten
 from runtime.tensorrt.types import NAMES
 from runtime.tensorrt.versions import Feature, Library
@@ -82,6 +83,8 @@ class PlanBuilder:
             return self._build(source, progress)
 
     def _build(self, source: Source, progress: ProgressReport) -> BuiltPlan:
+        if source.precision == BF16:  # what has no strong typing has no bfloat16 in graphs either
+            self._library.require(Feature.STRONG_TYPING)
         trt = self._library.module
         builder: tensorrt.Builder = trt.Builder(self._log)
         network: tensorrt.INetworkDefinition = builder.create_network(_network_flags(self._library))

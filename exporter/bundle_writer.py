@@ -18,6 +18,7 @@ from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
+from exporter.in_torch import in_torch
 from exporter.mean_w import SAMPLES, SEED
 from exporter.networks.deploy import DTYPES, Form
 from exporter.networks.deploy.passes import ALL, names_of, without
@@ -42,7 +43,7 @@ from runtime.manifest import (
 from runtime.mixing import Mask, check_mask, identity_mask, parse_mask
 from runtime.noise import NO_NOISE
 from runtime.output import move_into_place, staging_folder
-from runtime.parity import FP32, Comparison, Figures
+from runtime.parity import BF16, FP32, Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
 from runtime.verify import golden_inputs, in_batches, pipeline_inputs
 
@@ -86,7 +87,7 @@ def export(
     """
     path = Path(path)
     _check_target(path, force)
-    _check_precisions(precisions)
+    _check_precisions(precisions, split)
     mode = noise_mode(noise, bake_noise)
     passes, target = without(skip_passes), resolve_target(tune)
     if resolution is not None:
@@ -121,7 +122,7 @@ def export(
             files={entry.name: _describe(entry) for entry in sorted(folder.iterdir())},
         )
         _write_manifest(folder, manifest)
-        figures = list(_measure(Bundle(folder), reference))
+        figures = list(_measure(Bundle(folder), checkpoint, form, reference))
         _require_parity(figures)
         _write_manifest(folder, dataclasses.replace(manifest, parity=tuple(figures)))
         move_into_place(folder, path)
@@ -142,12 +143,14 @@ def _check_target(path: Path, force: bool) -> None:
         )
 
 
-def _check_precisions(precisions: Sequence[str]) -> None:
+def _check_precisions(precisions: Sequence[str], split: int | None) -> None:
     unknown = [item for item in precisions if item not in PRECISIONS]
     if unknown or not precisions:
         raise InputError(f"precision {(unknown or ['none'])[0]!r} is unknown, expected {', '.join(PRECISIONS)}")
     if FP32 not in precisions or len(set(precisions)) < len(precisions):
         raise InputError(f"precisions are {', '.join(precisions)}, expected {FP32} among them and none twice")
+    if BF16 in precisions and split is not None:
+        raise InputError(f"a split was asked for, which {BF16} can't have: NumPy has no such numbers; leave one out")
 
 
 def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
@@ -229,10 +232,16 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.to_text(), encoding="utf-8")
 
 
-def _measure(bundle: Bundle, reference: Reference) -> Iterator[Figures]:
-    """Run every graph over the golden samples, whole images, on ONNX Runtime; one precision at a time."""
+def _measure(bundle: Bundle, checkpoint: Checkpoint, form: Form, reference: Reference) -> Iterator[Figures]:
+    """Run every graph over the golden samples, whole images, one precision at a time.
+
+    On ONNX Runtime, and in PyTorch where that has no operators for it.
+    """
     for precision in bundle.precisions:
-        graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=precision)
+        own = FP32 if precision == BF16 else precision
+        graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=own)
+        if precision == BF16:
+            graphs = in_torch(graphs, checkpoint, dataclasses.replace(form, precision=precision))
         if precision == FP32:
             yield _measure_mapping(graphs, reference)
         yield from _measure_images(bundle, graphs, reference)

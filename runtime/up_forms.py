@@ -96,6 +96,28 @@ def up_steps(form: UpForm, weight: np.ndarray, taps: np.ndarray) -> tuple[Step, 
     return _STEPS[form](weight, taps)
 
 
+def repeat_steps(weight: np.ndarray) -> tuple[Step, ...]:
+    """StyleGAN's up-convolution without its blur in plain operators: a transposed one of 4 taps that loses 1 a side.
+
+    `weight` [out, in, 4, 4] is the transposed convolution's. Each phase of the result has 2 taps of its own.
+    """
+    index, low = _phase_spans(weight.shape[-1], crop=1)
+    pad = max(-low.min(), (low + index.shape[1] - 1).max())
+    parts = []
+    for row, column in product(range(UP), range(UP)):
+        kernel = weight[:, :, index[row]][:, :, :, index[column]]
+        begin = (int(pad + low[row]), int(pad + low[column]))
+        parts.append((Correlation(kernel, (int(pad), int(pad))), Crop(begin, 1, 0)))
+    return (Branches(tuple(parts)), Interleave())
+
+
+def _phase_spans(count: int, crop: int) -> tuple[np.ndarray, np.ndarray]:
+    """An even number of taps, by phase: which each correlation has [2, count / 2], and the place of the first."""
+    low = np.array([-((count - 1 - phase - crop) // UP) for phase in range(UP)])
+    steps = low[:, None] + np.arange(count // UP)
+    return np.arange(UP)[:, None] + crop - UP * steps, low
+
+
 def _transposed(weight: np.ndarray, taps: np.ndarray) -> tuple[Step, ...]:
     return (TransposedConvolution(weight.swapaxes(0, 1), 0), *_filter(weight, taps[::-1], surplus=0))
 

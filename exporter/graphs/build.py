@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 
 from exporter.checkpoints import Checkpoint
-from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
+from exporter.graphs.trace import BATCH, BF16_OPSET, OPSET, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy import (
     DeployMapping,
     DeploySynthesis,
@@ -28,6 +28,7 @@ from exporter.splitting import check_split
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
+from runtime.parity import BF16
 from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 
 MAX_NODES_PER_LAYER = 18
@@ -74,7 +75,7 @@ class Graph:
             inputs=tuple(_describe(value) for value in self.model.graph.inputs),
             outputs=tuple(_describe(value) for value in self.model.graph.outputs),
             precision=self.precision,
-            opset=OPSET,
+            opset=self.model.opset_imports[""],
             nodes=len(self.model.graph),
         )
 
@@ -104,7 +105,7 @@ def build_synthesis(checkpoint: Checkpoint, form: Form) -> Graph:
     maps, transforms = _noise_inputs(spec, form, module.noise_inputs), _transform_inputs(spec)
     arguments = (styles.example, tuple(item.example for item in maps), *(item.example for item in transforms))
     inputs = [styles, *maps, *transforms]
-    model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"])
+    model = trace(module, GraphName.SYNTHESIS.value, arguments, inputs, ["image", "pixels"], _opset(form))
     return _checked(Graph(GraphName.SYNTHESIS, model, form.precision), module)
 
 
@@ -125,13 +126,13 @@ def build_split(checkpoint: Checkpoint, form: Form, split: int) -> Iterator[Grap
     with torch.no_grad():  # at batch 1, for the names, shapes and types of what crosses the cut
         crossing = head.activations(torch.zeros(1, *styles.example.shape[1:]), given, motion)
     inputs = (styles.example, given, *(item.example for item in transforms))
-    model = trace(head, GraphName.HEAD.value, inputs, [styles, *maps, *transforms], list(crossing))
+    model = trace(head, GraphName.HEAD.value, inputs, [styles, *maps, *transforms], list(crossing), _opset(form))
     yield _checked(Graph(GraphName.HEAD, model, form.precision), head.part)
     tail = deploy_tail(spec, checkpoint.weights, form, cut, list(crossing))
     kept = [GraphInput(name, torch.empty_like(item), f"{name}_{BATCH}") for name, item in crossing.items()]
     maps = _noise_inputs(spec, form, tail.part.noise_inputs)
     arguments = (tuple(item.example for item in kept), styles.example, tuple(item.example for item in maps))
-    model = trace(tail, GraphName.TAIL.value, arguments, [*kept, styles, *maps], ["image", "pixels"])
+    model = trace(tail, GraphName.TAIL.value, arguments, [*kept, styles, *maps], ["image", "pixels"], _opset(form))
     yield _checked(Graph(GraphName.TAIL, model, form.precision), tail.part)
 
 
@@ -152,15 +153,12 @@ def build_pipeline(checkpoint: Checkpoint, form: Form) -> Graph:
 
     Where each row of the form's mask is a source of its own, one latent makes all rows.
     """
-    spec = checkpoint.spec
-    identity = np.array_equal(form.mask, np.eye(spec.num_ws))
-    sources = 1 if identity else form.mask.shape[1]
-    latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in latent_names(sources)]
+    spec, form = checkpoint.spec, pipeline_form(form)
+    names = latent_names(form.mask.shape[1])
+    latents = [GraphInput(name, torch.empty(TRACE_BATCH, spec.z_dim), BATCH) for name in names]
     labels = _label_inputs(spec)
     psi = GraphInput("psi", torch.empty(spec.num_ws))
     maps, transforms = _noise_inputs(spec, form, range(len(spec.noise_inputs))), _transform_inputs(spec)
-    if identity:
-        form = dataclasses.replace(form, mask=np.ones((spec.num_ws, 1)))
     arguments = (
         tuple(item.example for item in latents),
         labels[0].example if labels else None,
@@ -170,8 +168,19 @@ def build_pipeline(checkpoint: Checkpoint, form: Form) -> Graph:
     )
     module = deploy_pipeline(spec, checkpoint.weights, form)
     inputs = [*latents, *labels, psi, *maps, *transforms]
-    model = trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"])
+    model = trace(module, GraphName.PIPELINE.value, arguments, inputs, ["image", "pixels"], _opset(form))
     return Graph(GraphName.PIPELINE, model, form.precision)
+
+
+def pipeline_form(form: Form) -> Form:
+    """The pipeline's: one latent makes all rows where synthesis takes a style for each."""
+    rows = len(form.mask)
+    return dataclasses.replace(form, mask=np.ones((rows, 1))) if np.array_equal(form.mask, np.eye(rows)) else form
+
+
+def _opset(form: Form) -> int:
+    """The least that its convolutions need."""
+    return BF16_OPSET if form.precision == BF16 else OPSET
 
 
 def _label_inputs(spec: GeneratorSpec) -> list[GraphInput]:

@@ -20,9 +20,11 @@ from runtime.errors import ExportError
 
 OPSET = 17
 """What every TensorRT from 8.6 (JetPack 6.0) up reads."""
-IR_VERSION = 8
-"""The ONNX IR version that belongs to opset 17."""
-TRACED_OPSET = 18
+BF16_OPSET = 22
+"""The first in which a convolution takes bfloat16."""
+IR_VERSIONS = {OPSET: 8, BF16_OPSET: 10}
+"""The ONNX IR version that belongs to an opset."""
+LEAST_TRACED = 18
 """The least that torch's exporter writes. Its graphs are relabelled, where every operator's definition is the same."""
 DEBRIS = frozenset({"Shape", "Constant", "Identity"})
 """Operators that a finished graph must not hold: they say that a batch was baked or a constant not folded."""
@@ -47,7 +49,12 @@ class GraphInput:
 
 
 def trace(
-    module: nn.Module, name: str, arguments: Any, inputs: Sequence[GraphInput], outputs: Sequence[str]
+    module: nn.Module,
+    name: str,
+    arguments: Any,
+    inputs: Sequence[GraphInput],
+    outputs: Sequence[str],
+    opset: int = OPSET,
 ) -> ir.Model:
     """Trace `module(*arguments)`; `inputs` describes the tensors of `arguments` in order.
 
@@ -64,14 +71,14 @@ def trace(
             program,
             (),
             dynamo=True,
-            opset_version=TRACED_OPSET,
+            opset_version=max(opset, LEAST_TRACED),
             input_names=[item.name for item in inputs],
             output_names=list(outputs),
             verbose=False,
         )
     assert exported is not None
     model = exported.model
-    _relabel(model)
+    _relabel(model, opset)
     _free_batches(model, inputs)
     _strip(model, name)
     _check_operators(model)
@@ -102,22 +109,22 @@ def _paused_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _relabel(model: ir.Model) -> None:
-    """Say opset 17, after checking that each operator used means the same there as in the opset traced."""
+def _relabel(model: ir.Model, opset: int) -> None:
+    """Say `opset`, after checking that each operator used means the same there as in the opset traced."""
     for node in model.graph:
-        schema = onnx.defs.get_schema(node.op_type, TRACED_OPSET, node.domain)
+        schema = onnx.defs.get_schema(node.op_type, max(opset, LEAST_TRACED), node.domain)
         # Split's opset 18 form adds only an attribute for equal parts; with explicit sizes it is the form of opset 13.
         same_split = node.op_type == "Split" and len(node.inputs) == 2 and "num_outputs" not in node.attributes
-        if node.domain or (schema.since_version > OPSET and not same_split):
+        if node.domain or (schema.since_version > opset and not same_split):
             raise ExportError(
-                f"the traced graph uses {node.domain or 'ai.onnx'}.{node.op_type}, new after opset {OPSET}"
+                f"the traced graph uses {node.domain or 'ai.onnx'}.{node.op_type}, new after opset {opset}"
             )
         node.version = None
     model.opset_imports.clear()
-    model.opset_imports[""] = OPSET
+    model.opset_imports[""] = opset
     model.graph.opset_imports.clear()
-    model.graph.opset_imports[""] = OPSET
-    model.ir_version = IR_VERSION
+    model.graph.opset_imports[""] = opset
+    model.ir_version = IR_VERSIONS[opset]
 
 
 def _free_batches(model: ir.Model, inputs: Sequence[GraphInput]) -> None:

@@ -13,6 +13,8 @@ from runtime.backends.base import BackendName, RunOptions
 from runtime.errors import BackendUnavailableError, BundleError
 
 CPU = "CPUExecutionProvider"
+NO_OPERATOR = "NOT_IMPLEMENTED"
+"""What ONNX Runtime says where its operators don't take a graph's types."""
 _QUIET = 3
 """ONNX Runtime's log level for errors: its warnings are for its developers."""
 
@@ -62,6 +64,11 @@ def open_session(runtime: Any, path: Path, options: Any, providers: Sequence[Any
         # Its own fallback prints to standard output and goes on, on the CPU, without a word to the caller.
         return runtime.InferenceSession(str(path), options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exception classes are private
+        if NO_OPERATOR in str(error):
+            raise BackendUnavailableError(
+                f"ONNX Runtime has no operators on this device for {path.name} ({first_line(error)}); run it with "
+                "TensorRT, or another --precision"
+            ) from None
         raise BundleError(f"{path}: ONNX Runtime can't load the graph ({first_line(error)})") from None
 
 

@@ -1,4 +1,4 @@
-"""Float16: close to float32 on every generation, and never infinite, whatever the styles."""
+"""Float16 and bfloat16: close to float32 on every generation, and never infinite, whatever the styles."""
 
 from __future__ import annotations
 
@@ -55,12 +55,13 @@ def random_styles(spec: GeneratorSpec, scale: float = 1.0) -> np.ndarray:
     return (scale * np.random.RandomState(3).randn(3, spec.num_ws, spec.w_dim)).astype(np.float32)
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_images_are_within_the_tolerance(name: str) -> None:
+def test_images_are_within_the_tolerance(name: str, precision: str) -> None:
     checkpoint = tiny_checkpoint(NETWORKS[name]).completed()
     styles = random_styles(checkpoint.spec)
-    comparison = Comparison("synthesis", "float32", len(styles), "fp16")
-    comparison.add(draw(checkpoint, styles, "fp32"), draw(checkpoint, styles, "fp16"))
+    comparison = Comparison("synthesis", "float32", len(styles), precision)
+    comparison.add(draw(checkpoint, styles, "fp32"), draw(checkpoint, styles, precision))
     assert comparison.figures().failures() == []
 
 
@@ -74,11 +75,12 @@ def test_fixed_styles_are_within_the_tolerance(name: str) -> None:
     assert comparison.figures().failures() == []
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1e3, 1e6])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_style_overflows(name: str, scale: float) -> None:
+def test_no_style_overflows(name: str, scale: float, precision: str) -> None:
     checkpoint = tiny_checkpoint(NETWORKS[name]).completed()
-    assert np.isfinite(draw(checkpoint, random_styles(checkpoint.spec, scale), "fp16")).all()
+    assert np.isfinite(draw(checkpoint, random_styles(checkpoint.spec, scale), precision)).all()
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])

@@ -66,7 +66,7 @@ def test_every_form_is_the_same_function(form: UpForm, name: str, side: int) -> 
         assert form is UpForm.FACTORED
         return
     expected = defined(x, weight, taps)
-    measured = UpConvolution(form, weight, taps, constant)(x)
+    measured = UpConvolution(up_steps(form, weight, taps), constant)(x)
     assert measured.shape == expected.shape == (2, 5, 2 * side, 2 * side)
     assert float((measured - expected).abs().max()) <= EXACT * float(expected.abs().max())
 

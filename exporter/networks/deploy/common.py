@@ -14,14 +14,14 @@ from torch.nn import functional
 
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
 from exporter.networks.deploy.passes import ALL, Pass
-from exporter.networks.deploy.up import Target
+from exporter.networks.deploy.up import Target, UpConvolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
-from runtime.parity import FP16, FP32
+from runtime.parity import BF16, FP16, FP32
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
 from runtime.up_forms import UpForm
 
 Weights = Mapping[str, np.ndarray]
-DTYPES = {FP32: torch.float32, FP16: torch.float16}
+DTYPES = {FP32: torch.float32, FP16: torch.float16, BF16: torch.bfloat16}
 """Of convolutions, by precision."""
 CONSTANT_DTYPE = np.float32
 """What constants are rounded to, once, after they were computed in float64."""
@@ -199,6 +199,11 @@ class Form:
         """Of convolutions."""
         return DTYPES[self.precision]
 
+    @property
+    def plain(self) -> bool:
+        """Whether convolutions must be plain ones: TensorRT has no transposed ones in bfloat16."""
+        return self.precision == BF16
+
 
 @dataclass(frozen=True)
 class Activations:
@@ -230,14 +235,14 @@ class DeploySynthesis(nn.Module):
         self.form = form
         self.mask, self.noise, self.dtype, self.fixed = form.mask, form.noise, form.dtype, form.fixed
         self.folds_gain = Pass.GAIN in form.passes
-        self.half_precision = form.dtype is not torch.float32
+        self.half_precision, self.plain = form.dtype is not torch.float32, form.plain
         self.drawn = spec.layers[form.first : form.end]
         self.noise_inputs = sorted({layer.noise for layer in self.drawn if layer.noise is not None})
 
     @property
     def more_nodes(self) -> int:
         """Nodes that the graph may have beyond what layers usually take."""
-        return 0
+        return sum(module.most_nodes for module in self.modules() if isinstance(module, UpConvolution))
 
     @abstractmethod
     def through(

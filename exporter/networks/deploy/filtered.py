@@ -200,7 +200,7 @@ def filtered_activation(
     Phases of unlike factors are many small operators, which a GPU would have to start one by one.
     """
     phased = Pass.PHASES in form.passes and has_phases(layer)
-    if form.target is Target.GPU and layer.up != layer.down:
+    if form.target is Target.GPU and layer.up != layer.down and not form.plain:
         phased = False
     kind = PhasedActivation if phased else DirectActivation
     return kind(layer, inner, nonlinearity, weights, channels, Pass.PARTS in form.passes)

@@ -32,8 +32,10 @@ from exporter.networks.deploy.common import (
     split_layers,
 )
 from exporter.networks.deploy.passes import Pass
+from exporter.networks.deploy.up import UpConvolution
 from exporter.networks.mapping import LEAKY_SLOPE
 from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
+from runtime.up_forms import repeat_steps
 
 
 class DeployStyleGAN1(DeploySynthesis):
@@ -81,7 +83,11 @@ class DeployStyleGAN1(DeploySynthesis):
         else:
             weight = float64(self.weights, f"{name}.weight") * (rates.conv / math.sqrt(layer.in_channels * 9))
             weight, norm = self.normalized(weight)
-            self.register_buffer(f"{key}_weight", self.kernel(repeating_kernel(weight) if layer.up else weight))
+            if layer.up and self.plain:
+                steps = repeat_steps(repeating_kernel(weight).swapaxes(0, 1))
+                self.add_module(f"{key}_up", UpConvolution(steps, self.kernel))
+            else:
+                self.register_buffer(f"{key}_weight", self.kernel(repeating_kernel(weight) if layer.up else weight))
             early = self.kernel(bias / norm) if self._bias_is_early(layer) else constant(bias[:, None, None])
             self.register_buffer(f"{key}_bias", early if self.half_precision else constant(bias))
             if self.half_precision:
@@ -162,15 +168,21 @@ class DeployStyleGAN1(DeploySynthesis):
         return layer.up and self.network.bias_before_blur
 
     def _filter(self, x: Tensor, layer: Layer, key: str, bias: Tensor | None) -> Tensor:
-        weight, before = self.get_buffer(f"{key}_weight"), self._bias_is_early(layer)
+        before = self._bias_is_early(layer)
         if not layer.up:
-            return functional.conv2d(x, weight, bias, padding=1)
-        x = functional.conv_transpose2d(x, weight, bias if before else None, stride=2, padding=1)
+            return functional.conv2d(x, self.get_buffer(f"{key}_weight"), bias, padding=1)
+        x = self._repeat_and_convolve(x, key, bias if before else None)
         kernel = self.get_buffer(f"blur_{layer.out_channels}")
         taps, channels = kernel.shape[-1], layer.out_channels
         x = functional.conv2d(x, kernel, None if before else bias, padding=taps // 2, groups=channels)
         # An even number of taps has one more after the centre than before it.
         return x if taps % 2 else x[:, :, 1:, 1:]
+
+    def _repeat_and_convolve(self, x: Tensor, key: str, bias: Tensor | None) -> Tensor:
+        if not self.plain:
+            return functional.conv_transpose2d(x, self.get_buffer(f"{key}_weight"), bias, stride=2, padding=1)
+        x = self.get_submodule(f"{key}_up")(x)
+        return x if bias is None else x + bias[:, None, None]
 
     def _adapt(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Adaptive instance normalisation (equation 1)."""

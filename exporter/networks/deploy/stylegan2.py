@@ -193,8 +193,8 @@ class DeployStyleGAN2(DeploySynthesis):
     def _up_convolution(self, layer: Layer, kernel: np.ndarray) -> nn.Module:
         taps, side, form = np.asarray(self.network.resample_filter) * UP, layer.out_size // UP, self.form.up
         if form is None:
-            chooses = Pass.UP in self.form.passes
-            form = choose_form(self.form.target, kernel, taps, side) if chooses else UpForm.TRANSPOSED
+            chooses = Pass.UP in self.form.passes or self.plain
+            form = choose_form(self.form.target, kernel, taps, side, self.plain) if chooses else UpForm.TRANSPOSED
         return up_convolution(form, kernel, taps, side, self.kernel, Pass.PARTS in self.form.passes)
 
     def _add_filters(self, weights: Weights) -> None:
@@ -210,7 +210,8 @@ class DeployStyleGAN2(DeploySynthesis):
                 self.register_buffer(f"skip_{side}", self.kernel(weight))
                 if self.half_precision:
                     self.register_buffer(f"skip_{side}_norm", constant(norm[:, None, None]))
-                self.register_buffer(f"up_{outputs}", self.kernel(np.repeat(kernel, outputs, axis=0)))
+                spread = np.repeat(kernel, outputs, axis=0)
+                self.register_buffer(f"up_{outputs}", constant(spread) if self.plain else self.kernel(spread))
 
     def _shortcuts(self) -> list[tuple[int, int, int]]:
         network, begun = self.network, {layer.out_size for layer in self.drawn if layer.up}
@@ -262,6 +263,8 @@ class DeployStyleGAN2(DeploySynthesis):
     def _shortcut(self, x: Tensor, layer: Layer) -> Tensor:
         """The other way around a residual block."""
         shortcut = functional.conv2d(x, self.get_buffer(f"skip_{layer.out_size}"))
+        if self.plain:
+            shortcut = self.widen(shortcut)  # up-sampled by a transposed convolution
         shortcut = self._upsample(shortcut, self.get_buffer(f"up_{layer.out_channels}"))
         if not self.half_precision:
             return shortcut

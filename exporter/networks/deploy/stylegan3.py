@@ -37,7 +37,7 @@ from exporter.networks.deploy.common import (
     pad_channels,
     split_layers,
 )
-from exporter.networks.deploy.filtered import FilteredActivation, Nonlinearity, filtered_activation
+from exporter.networks.deploy.filtered import DirectActivation, FilteredActivation, Nonlinearity, filtered_activation
 from exporter.networks.deploy.half import FILTER_LIMIT, unit_styles
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.mapping import EPSILON
@@ -119,6 +119,10 @@ class DeployStyleGAN3(DeploySynthesis):
         for layer in layers:
             self._add_layer(layer, *kernels[layer.name])
 
+    def _stays_wide(self, filtered: nn.Module) -> bool:
+        """Whether filters stay in float32: some have transposed convolutions, where only plain ones are to be had."""
+        return self.plain and isinstance(filtered, DirectActivation)
+
     def _width(self, channels: int) -> int:
         """How many channels to compute where `channels` are wanted."""
         return aligned_width(channels) if Pass.WIDTHS in self.form.passes else channels
@@ -180,7 +184,9 @@ class DeployStyleGAN3(DeploySynthesis):
             inner = layer.inner_size(self.network.kernel_of(layer))
             nonlinearity = Nonlinearity(ACTIVATION_GAIN / self.gain, self.network.conv_clamp)
             filtered = filtered_activation(layer, inner, nonlinearity, self.weights, outputs, self.form)
-            self.add_module(f"{layer.name}_filtered", filtered.half() if self.half_precision else filtered)
+            if self.half_precision and not self._stays_wide(filtered):
+                filtered = filtered.to(self.dtype)
+            self.add_module(f"{layer.name}_filtered", filtered)
 
     @property
     def more_nodes(self) -> int:
@@ -214,7 +220,8 @@ class DeployStyleGAN3(DeploySynthesis):
             elif self.half_precision:
                 x = x * self.get_buffer(f"{layer.name}_norm")
             x = self.narrow(x + bias[:, None, None], limit=FILTER_LIMIT)
-            x = self.get_submodule(f"{layer.name}_filtered")(x)
+            filtered = self.get_submodule(f"{layer.name}_filtered")
+            x = self.narrow(filtered(self.widen(x))) if self._stays_wide(filtered) else filtered(x)
         if self.drawn[-1].kind is not LayerKind.TO_RGB:
             return Activations(x)
         return Activations(x, self._to_rgb(self._scale(x, scales.get(last)), norm))

@@ -63,9 +63,16 @@ HELD_PRODUCTS = 1
 """Passes over a transposed convolution's products. Written and read would be 2, which fits worse: caches hold some."""
 
 
-def choose_form(target: Target, weight: np.ndarray, taps: np.ndarray, side: int) -> UpForm:
-    """The form that should take the least time for an input of `side` x `side`; the first of equals."""
-    forms = available_forms(taps)
+PLAIN_FORMS = frozenset({UpForm.PHASES, UpForm.POLYPHASE, UpForm.FACTORED})
+"""The forms without a transposed convolution."""
+
+
+def choose_form(target: Target, weight: np.ndarray, taps: np.ndarray, side: int, plain: bool = False) -> UpForm:
+    """The form that should take the least time for an input of `side` x `side`; the first of equals.
+
+    `plain` leaves out the forms with a transposed convolution.
+    """
+    forms = [form for form in available_forms(taps) if form in PLAIN_FORMS or not plain]
     return min(forms, key=lambda form: estimate(MACHINES[target], up_steps(form, weight, taps), side))
 
 
@@ -127,15 +134,18 @@ def _seconds(machine: Machine, scaled_products: float, values: float) -> float:
 
 
 class UpConvolution(nn.Module):
-    """[N, in, H, W] -> [N, out, 2H, 2W], in a form; `kernel` makes a constant of the graph out of an array."""
+    """[N, in, H, W] -> [N, out, 2H, 2W], by its steps; `kernel` makes a constant of the graph out of an array."""
 
-    def __init__(
-        self, form: UpForm, weight: np.ndarray, taps: np.ndarray, kernel: Callable[[np.ndarray], Tensor]
-    ) -> None:
+    def __init__(self, steps: Sequence[Step], kernel: Callable[[np.ndarray], Tensor]) -> None:
         super().__init__()
-        self.form, self.steps = form, up_steps(form, weight, taps)
+        self.steps = steps
         self._names: dict[int, str] = {}
         self._register(self.steps, kernel)
+
+    @property
+    def most_nodes(self) -> int:
+        """Nodes of the graph that it may take beyond a layer's usual ones: a step may be four."""
+        return 4 * sum(len(step.parts) for step in self.steps if isinstance(step, Branches))
 
     def _register(self, steps: Sequence[Step], kernel: Callable[[np.ndarray], Tensor]) -> None:
         for step in steps:
@@ -195,10 +205,9 @@ def up_convolution(
     held = weight.shape[0] * weight.shape[-1] ** 2 * side**2
     count = -(-held // MAX_PRODUCTS) if in_parts and form is UpForm.TRANSPOSED else 1
     if count == 1:
-        return UpConvolution(form, weight, taps, kernel)
-    return PartedUpConvolution(
-        [UpConvolution(form, part, taps, kernel) for part in np.array_split(weight, count) if len(part)]
-    )
+        return UpConvolution(up_steps(form, weight, taps), kernel)
+    parts = [part for part in np.array_split(weight, count) if len(part)]
+    return PartedUpConvolution([UpConvolution(up_steps(form, part, taps), kernel) for part in parts])
 
 
 def beside(parts: Sequence[Tensor]) -> Tensor:
