@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -32,7 +31,7 @@ from engines.tune import (
 from engines.up_graph import UpGraph, UpLayer
 from runtime import Bundle, Generator
 from runtime.device import read_device
-from runtime.engine_record import EngineFlags, EngineRecord, Flavour, LayerTuning, Profile
+from runtime.engine_record import EngineFlags, Flavour, Host, LayerTuning, Profile
 from runtime.engines import choose_engine, engine_folders, read_engine
 from runtime.errors import BackendUnavailableError, BundleError, InputError
 from runtime.tensorrt.versions import load_library
@@ -224,20 +223,14 @@ def test_it_stands_beside_an_untuned_one_and_goes_first(
     (plain,) = engine_folders(bundle)
     tuned = Path(build(bundle, capsys, "--graph", "synthesis")["engine"])
     assert sorted([plain, tuned]) == engine_folders(bundle)
-    host = dataclasses.replace(host_of(read_engine(plain).record))
-    assert choose_engine(bundle, host).folder == tuned
+    record = read_engine(plain).record
+    assert choose_engine(bundle, Host(record.device, record.flavour, record.tensorrt)).folder == tuned
     assert "--tune" in read_engine(tuned).rebuild_command.split()
     assert "--tune" not in read_engine(plain).rebuild_command
     timed = len(injected)
     assert "exists already" in refused(bundle, capsys, "--graph", "synthesis")
     assert len(injected) == timed, "timed before it was refused"
     assert Path(build(bundle, capsys, "--graph", "synthesis", "--force")["engine"]) == tuned
-
-
-def host_of(record: EngineRecord) -> Any:
-    from runtime.engine_record import Host
-
-    return Host(record.device, record.flavour, record.tensorrt)
 
 
 def test_inspect_and_build_show_what_was_chosen(
@@ -349,7 +342,6 @@ class TestRefused:
 
         monkeypatch.setattr("runtime.device.read_device", none)
         assert "no NVIDIA GPU was found" in refused(bundle, capsys)
-        monkeypatch.undo()
 
     def test_a_gpu_that_can_not_run_plans(
         self, bundle: Bundle, machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
