@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -37,6 +38,7 @@ from runtime.errors import BackendUnavailableError, BundleError, InputError
 from runtime.tensorrt.versions import load_library
 from runtime.up_forms import UpForm
 from stylegan_edge.cli import run
+from tests.engines.tensorrt_cpu.session import TIMEOUT, session_environment
 from tests.engines.test_refit import fine_tuned
 from tests.engines.up_bundles import export_as_defined
 from tests.made_up_gpu import tensorrt as made_up
@@ -270,6 +272,35 @@ def test_an_engine_that_draws_other_images_is_not_kept(
     assert run(["build", str(bundle.path), "--tune"]) == 1
     assert "the engine draws other images" in capsys.readouterr().err
     assert engine_folders(bundle) == []
+
+
+SESSION = """
+import engines.store
+from tests.engines.tensorrt_cpu import session
+from tests.engines.test_tune import times_of
+engines.store.DeviceTimer = lambda *_: times_of
+session.main()
+"""
+
+
+def test_tensorrt_builds_the_rewritten_graphs(bundle: Bundle, tensorrt_libraries: Path) -> None:
+    """Its own parser and builder, on the CPU; what they made can't be run there, and the command says so."""
+    arguments = ["tensorrt", "build", str(bundle.path), "--tune", "--json"]
+    for precision in ("fp32", "fp16"):
+        done = subprocess.run(
+            [sys.executable, "-c", SESSION, *arguments, "--precision", precision],
+            capture_output=True,
+            text=True,
+            env=session_environment(tensorrt_libraries),
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert {item["form"] for item in document["tuning"]} == {"polyphase", "factored"}
+        assert document["plans"]["synthesis"]["warnings"] == []
+        assert document["unproven"] is not None
+        assert read_engine(Path(document["engine"])).read_plan("synthesis")
 
 
 class TestRefit:
