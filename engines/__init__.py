@@ -1,3 +1,3 @@
-"""Bundle -> TensorRT engine, inside the bundle. Needs TensorRT; never torch, never onnx."""
+"""Bundle -> TensorRT engine, inside the bundle. Needs TensorRT, and `build --tune` onnx; never torch."""
 
 from __future__ import annotations

@@ -38,13 +38,21 @@ STARTING = 1.0
 
 @dataclass(frozen=True)
 class Source:
-    """A graph to build: its file, its interface as the manifest gives it, and its precision."""
+    """A graph to build: its file, its interface as the manifest gives it, and its precision.
+
+    `content` is the graph itself where it is another than the file's, which then is its name in messages.
+    """
 
     name: str
     path: Path
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     precision: str
+    content: bytes | None = None
+
+    def read(self) -> bytes:
+        """The graph."""
+        return self.path.read_bytes() if self.content is None else self.content
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class PlanBuilder:
         builder: tensorrt.Builder = trt.Builder(self._log)
         network: tensorrt.INetworkDefinition = builder.create_network(_network_flags(self._library))
         parser: tensorrt.OnnxParser = trt.OnnxParser(network, self._log)
-        if not parser.parse(source.path.read_bytes()):
+        if not parser.parse(source.read()):
             raise EngineBuildError(f"{source.path}: {self._library.name} can't read it: {self._refusal(parser)}")
         config: tensorrt.IBuilderConfig = builder.create_builder_config()
         if source.precision == "fp16" and not self._library.has(Feature.STRONG_TYPING):

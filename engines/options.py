@@ -37,6 +37,11 @@ class BuildOptions:
             raise InputError(f"{len(self.profiles)} profiles were given, expected 1 to {MAX_PROFILES}")
         if len(set(self.profiles)) < len(self.profiles):
             raise InputError(f"a profile was given twice: {' '.join(map(str, self.profiles))}")
+        if self.flags.tune and self.flags.strip_weights:
+            raise InputError(
+                "--tune does not go with --strip-weights: a plan without weights takes them from the bundle's graph, "
+                "whose up-convolutions have other forms than a tuned one's; leave one of them out"
+            )
         _check_range("workspace", self.flags.workspace, 1, MAX_WORKSPACE)
         _check_range("optimization level", self.flags.optimization_level, 0, MAX_OPTIMIZATION_LEVEL)
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from engines.proof import prove
 from engines.store import check_target
+from engines.up_graph import UpGraph
 from runtime.backends.tensorrt.plan import deserialize
 from runtime.bundle import Bundle
 from runtime.cuda import Gpu
 from runtime.engine_record import ENGINE_RECORD, EngineFlags, EngineRecord, Host, PlanInfo
 from runtime.engines import ENGINES, Engine, choose_engine, graph_digests, plan_path, read_engine
-from runtime.errors import InputError
+from runtime.errors import EngineMismatchError, InputError, quoted
 from runtime.output import move_into_place, staging_folder
 from runtime.parity import Figures
 from runtime.tensorrt.refit import refit_from_graph
@@ -33,7 +34,8 @@ def refit_engine(
 
     Returns the engine and its parity with the bundle's golden samples. Raises InputError where the bundles differ in
     more than weights, EngineMismatchError where no engine of the donor fits and can be refitted, ParityError where the
-    images are not the bundle's, OutputError as `build_engine` does. Then nothing is left behind.
+    images are not the bundle's, OutputError as `build_engine` does, MissingDependencyError where the engine is a tuned
+    one and onnx, which puts the bundle's graphs into the same forms, is not there. Then nothing is left behind.
     """
     library.require(Feature.REFIT_FROM_GRAPH)
     _check_alike(bundle, donor)
@@ -70,11 +72,27 @@ def _flags_after(library: Library, record: EngineRecord) -> EngineFlags:
 
 def _refitted(library: Library, old: Engine, name: str, graph: Path, gpu: int) -> bytes:
     """An old plan with the weights of a graph; a stripped one as it is, after the weights proved to fit."""
-    data = old.read_plan(name)
+    data, content = old.read_plan(name), _as_tuned(old.record, name, graph)
     with Gpu.open(gpu).current():
         engine: tensorrt.ICudaEngine = deserialize(library, old, name, data)
-        refit_from_graph(library, engine, graph)
+        refit_from_graph(library, engine, graph, content)
         return data if old.record.flags.strip_weights else _serialize(library, engine)
+
+
+def _as_tuned(record: EngineRecord, name: str, graph: Path) -> bytes | None:
+    """A graph with its up-convolutions in the forms that an engine was tuned to; None where it was not."""
+    forms = {item.layer: item.form for item in record.tuning if item.graph == name}
+    if not forms:
+        return None
+    found = UpGraph(graph.read_bytes())
+    known = {layer.name: layer.forms for layer in found.layers}
+    unlike = next((layer for layer, form in forms.items() if form not in known.get(layer, ())), None)
+    if unlike is not None:
+        raise EngineMismatchError(
+            f"{graph}: has no up-convolution {quoted(unlike)} like the one that the engine was tuned for; "
+            "build an engine of this bundle instead, with --tune"
+        )
+    return found.rewritten(forms)
 
 
 def _serialize(library: Library, engine: tensorrt.ICudaEngine) -> bytes:

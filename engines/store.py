@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engines.builder import BuiltPlan, PlanBuilder, Source
 from engines.options import BuildOptions
 from engines.progress import Report
+from engines.tune import DeviceTimer, tune
 from runtime.bundle import Bundle, graph_key
 from runtime.device import Device
 from runtime.engine_record import ENGINE_FORMAT, ENGINE_RECORD, EngineRecord, PlanInfo
@@ -18,7 +20,9 @@ from runtime.output import move_into_place, staging_folder
 from runtime.tensorrt.versions import Library
 
 Reporter = Callable[[str], Report | None]
-"""Given the name of a graph whose build begins, returns what takes its progress."""
+"""Given the name of a graph whose build begins, or `TUNING`, returns what takes its progress."""
+TUNING = "tuning"
+"""What is reported on before the first graph, with --tune."""
 
 Check = Callable[[Engine], object]
 """Raises where a built engine must not be kept."""
@@ -40,7 +44,7 @@ def build_engine(
     `device` describes the GPU of the options; `check` sees the engine before it is put in place. Raises InputError for
     a wrong option, EngineBuildError where TensorRT refuses a graph, OutputError where the engine exists already or
     can't be written, and what `check` raises. Then nothing is left behind, and an engine that `force` would replace
-    stays.
+    stays. With the flag `tune`, the graphs are rewritten first, and what `tune` and `DeviceTimer` raise is raised too.
     """
     sources = find_sources(bundle, precision, graphs)
     builder = PlanBuilder(library, options)
@@ -51,6 +55,10 @@ def build_engine(
     )
     target = bundle.path / ENGINES / record.fingerprint
     check_target(target, force)
+    if options.flags.tune:
+        timer = DeviceTimer(library, device, options, precision)
+        tuned = tune(sources, timer, None if reporter is None else reporter(TUNING))
+        sources, record = tuned.sources, replace(record, tuning=tuned.layers)
     cache = options.timing_cache
     with staging_folder(target) as folder:
         for source in sources:

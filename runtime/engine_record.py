@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from runtime.device import Device
 from runtime.errors import BundleError, IntegrityError, quoted
 from runtime.records import digest_of, from_plain, to_plain
+from runtime.up_forms import UpForm
 
 ENGINE_FORMAT = 1
 """Version of `engine.json`. An engine of another version is not read: it is built again in minutes."""
@@ -63,7 +65,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class EngineFlags:
-    """How TensorRT was told to build; None leaves the choice to it. `workspace` in MiB."""
+    """How TensorRT was told to build; None leaves the choice to it. `workspace` in MiB.
+
+    `tune`: the graphs' up-convolutions were put into the forms that were timed fastest on the device.
+    """
 
     workspace: int | None = None
     optimization_level: int | None = None
@@ -72,6 +77,7 @@ class EngineFlags:
     hardware: Hardware = Hardware.NONE
     strip_weights: bool = False
     refittable: bool = False
+    tune: bool = False
 
     def arguments(self) -> Iterator[str]:
         """The same as command-line arguments."""
@@ -81,7 +87,7 @@ class EngineFlags:
             yield from ("--optimization-level", str(self.optimization_level))
         if self.hardware is not Hardware.NONE:
             yield from ("--hardware-compatible", self.hardware.value)
-        for name in ("tf32", "version_compatible", "strip_weights", "refittable"):
+        for name in ("tf32", "version_compatible", "strip_weights", "refittable", "tune"):
             if getattr(self, name):
                 yield "--" + name.replace("_", "-")
 
@@ -97,8 +103,35 @@ class PlanInfo:
 
 
 @dataclass(frozen=True)
+class LayerTuning:
+    """The form that an up-convolution of a graph has in a plan, and why: microseconds a run of each form, timed alone.
+
+    `layer` is its name in the graph. A form that TensorRT refused has no figure.
+    """
+
+    graph: str
+    layer: str
+    form: UpForm
+    microseconds: dict[str, float]
+
+    def __post_init__(self) -> None:
+        known = {form.value for form in UpForm}
+        for name, value in self.microseconds.items():
+            if name not in known or not (math.isfinite(value) and value >= 0):
+                raise BundleError(
+                    f"{ENGINE_RECORD}: {quoted(name)} took {value} us, expected a form's time; build the engine again"
+                )
+
+    def summary(self) -> str:
+        """In words, the fastest form first."""
+        ranked = sorted(self.microseconds.items(), key=lambda item: item[1])
+        timed = ", ".join(f"{name} {value:,.1f}" for name, value in ranked)
+        return f"{self.layer}: {self.form.value} (microseconds alone: {timed or 'none was built'})"
+
+
+@dataclass(frozen=True)
 class EngineRecord:
-    """The whole document. `plans` by the graph's name; the file is `<graph>.plan`."""
+    """The whole document. `plans` by the graph's name; the file is `<graph>.plan`. `tuning` is empty without --tune."""
 
     format_version: int
     flavour: Flavour
@@ -108,6 +141,7 @@ class EngineRecord:
     flags: EngineFlags
     device: Device
     plans: dict[str, PlanInfo]
+    tuning: tuple[LayerTuning, ...] = ()
 
     def __post_init__(self) -> None:
         _expect(_VERSION, self.tensorrt, "a version of TensorRT")
@@ -119,8 +153,14 @@ class EngineRecord:
 
     @property
     def fingerprint(self) -> str:
-        """The name of the engine's folder: what a person looks for, and a digest of all that tells engines apart."""
+        """The name of the engine's folder: what a person looks for, and a digest of all that tells engines apart.
+
+        Whether an engine is tuned does, what was measured does not: a second --tune is told that there is one.
+        """
         plain = to_plain(self)
+        del plain["tuning"]
+        if not self.flags.tune:
+            del plain["flags"]["tune"]  # engines from before there was such a flag keep their names
         graphs = {name: plan.graph_sha256 for name, plan in self.plans.items()}
         capability = self.device.compute_capability.replace(".", "")
         digest = digest_of({**plain, "plans": graphs})

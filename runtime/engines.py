@@ -131,7 +131,7 @@ def choose_engine(
     return min(fitting, key=_preference)
 
 
-def _preference(engine: Engine) -> tuple[bool, bool, str]:
-    """Engines that may run elsewhere too are slower, so they come last."""
+def _preference(engine: Engine) -> tuple[bool, bool, bool, str]:
+    """Engines that may run elsewhere too are slower, so they come last; a tuned one comes before its like."""
     flags = engine.record.flags
-    return (flags.hardware.value != "none", flags.version_compatible, engine.folder.name)
+    return (flags.hardware.value != "none", flags.version_compatible, not flags.tune, engine.folder.name)

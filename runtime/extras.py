@@ -36,14 +36,16 @@ def how_to_install(package: str) -> str:
     return _INSTALL.get(package) or f"pip install 'stylegan-edge[{_EXTRAS[package]}]'"
 
 
-def require(module: str) -> ModuleType:
-    """Import `module`. Raises MissingDependencyError, naming the extra, where it is not installed."""
+def require(module: str, extra: str | None = None) -> ModuleType:
+    """Import `module`. Raises MissingDependencyError where it is not installed, naming the extra that brings it.
+
+    `extra` is the one that brings no more than is needed here, where several bring the package.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.split(".")[0]
         if (error.name or "").split(".")[0] != package:
             raise
-        raise MissingDependencyError(
-            f"{package} is not installed, and this command needs it: {how_to_install(package)}"
-        ) from None
+        how = how_to_install(package) if extra is None else f"pip install 'stylegan-edge[{extra}]'"
+        raise MissingDependencyError(f"{package} is not installed, and this command needs it: {how}") from None

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import tensorrt
 
 
-def refit_from_graph(library: Library, engine: tensorrt.ICudaEngine, graph: Path) -> None:
+def refit_from_graph(library: Library, engine: tensorrt.ICudaEngine, graph: Path, content: bytes | None = None) -> None:
     """Put a graph's weights into a refittable or stripped engine, in place.
 
+    `content` is the graph itself, where it is another than the file's, which then is its name in messages.
     Raises InputError where this TensorRT can't, EngineMismatchError where a weight has no place or stays missing.
     """
     library.require(Feature.REFIT_FROM_GRAPH)
@@ -24,7 +25,7 @@ def refit_from_graph(library: Library, engine: tensorrt.ICudaEngine, graph: Path
     messages.clear()
     refitter: tensorrt.Refitter = trt.Refitter(engine, log)
     parser: tensorrt.OnnxParserRefitter = trt.OnnxParserRefitter(refitter, log)
-    if not parser.refit_from_bytes(graph.read_bytes()):
+    if not parser.refit_from_bytes(graph.read_bytes() if content is None else content):
         raise EngineMismatchError(
             f"{graph}: its weights don't fit the engine ({messages.last_error()}); build an engine of it instead"
         )

@@ -76,6 +76,11 @@ class BatchRange(click.ParamType):
     metavar="OTHER",
     help="Build nothing: take the --refittable engine of this bundle of the same kind, with BUNDLE's weights.",
 )
+@click.option(
+    "--tune",
+    is_flag=True,
+    help="Time StyleGAN2's up-convolutions in every form on the GPU first, and build the fastest of each.",
+)
 @click.option("--strip-weights", is_flag=True, help="Leave the weights out of the plans.")
 @click.option("--refittable", is_flag=True, help="Let the plans' weights be replaced later.")
 @click.option(
@@ -132,7 +137,8 @@ def command(
         nonlocal proof
         proof = prove_if_possible(opened, library, engine, gpu)
 
-    with progress(f"Building {bundle}", count * PROGRESS_STEPS) as advance:
+    what = "Tuning and building" if options.flags.tune else "Building"
+    with progress(f"{what} {bundle}", (count + options.flags.tune) * PROGRESS_STEPS) as advance:
         engine, cache = build_engine(
             opened, library, device, options, precision, graphs, force, lambda _: _advancing(advance), check
         )
@@ -218,6 +224,9 @@ def _tell(engine: Engine, proof: Proof, as_json: bool) -> None:
         click.echo(f"{name}.plan: {plan.size:,} bytes, batches {' and '.join(map(str, record.profiles))}")
         for warning in plan.warnings:
             click.echo(f"  TensorRT warns: {warning}")
+        for layer in record.tuning:
+            if layer.graph == name:
+                click.echo(f"  {layer.summary()}")
     if proof.missing is None:
         print_figures(proof.figures)
     else:

@@ -13,6 +13,8 @@ from stylegan_edge.options import JSON
 if TYPE_CHECKING:
     from exporter.checkpoints import Checkpoint
     from runtime.bundle import Bundle
+    from runtime.engine_record import EngineRecord
+    from runtime.errors import BundleError
     from runtime.manifest import BakedStyle
     from runtime.spec import GeneratorSpec
 
@@ -81,9 +83,9 @@ def _show(path: Path, as_json: bool) -> None:
 
         bundle = Bundle(path)
         if as_json:
-            print_json({**_bundle_facts(bundle), **_network_document(bundle.spec)})
+            print_json({**_bundle_facts(bundle), "engines": _engines(bundle), **_network_document(bundle.spec)})
         else:
-            _print(str(path), _bundle_facts(bundle), bundle.spec)
+            _print(str(path), {**_bundle_facts(bundle), **_engine_facts(bundle)}, bundle.spec)
         return
     from exporter.checkpoints import load_checkpoint
 
@@ -140,6 +142,45 @@ def _bundle_facts(bundle: Bundle) -> dict[str, Any]:
 
 def _split_of(split: int | None) -> str:
     return "none" if split is None else f"at style row {split}: a session may hold the rows before it still"
+
+
+def _read_engines(bundle: Bundle) -> dict[str, EngineRecord | BundleError]:
+    """Every engine's record by the name of its folder, or what is wrong with it."""
+    from runtime.engines import engine_folders, read_engine
+    from runtime.errors import BundleError
+
+    found: dict[str, EngineRecord | BundleError] = {}
+    for folder in engine_folders(bundle):
+        try:
+            found[folder.name] = read_engine(folder).record
+        except BundleError as error:
+            found[folder.name] = error
+    return found
+
+
+def _engines(bundle: Bundle) -> list[dict[str, Any]]:
+    """The same for JSON."""
+    from runtime.records import to_plain
+
+    return [
+        {"engine": name, **({"error": str(record)} if isinstance(record, Exception) else to_plain(record))}
+        for name, record in _read_engines(bundle).items()
+    ]
+
+
+def _engine_facts(bundle: Bundle) -> dict[str, str]:
+    """The same for people, with a line for each up-convolution that the device decided on."""
+    return {
+        f"engine {name}": str(record)
+        if isinstance(record, Exception)
+        else "\n".join(
+            [
+                f"{', '.join(sorted(record.plans))} for {record.device.name}",
+                *(f"tuned: {layer.graph} {layer.summary()}" for layer in record.tuning),
+            ]
+        )
+        for name, record in _read_engines(bundle).items()
+    }
 
 
 def _baked_of(style: BakedStyle) -> str:

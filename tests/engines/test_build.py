@@ -211,6 +211,13 @@ def test_a_timing_cache_of_no_sane_size_is_refused(bundle: Bundle, tensorrt_libr
     assert "over the limit of 268,435,456 for a timing cache" in message
 
 
+def test_tuning_asks_for_what_runs_plans(bundle: Bundle, tensorrt_libraries: Path) -> None:
+    """A GPU that is read but can't be used: an engine could be built, and nothing timed."""
+    if os.path.exists("/proc/driver/nvidia/version"):
+        pytest.skip("this machine has a GPU")
+    assert "NVIDIA's driver can't be " in refused(bundle, tensorrt_libraries, "--tune")
+
+
 TWICE = """
 import sys
 from pathlib import Path
@@ -276,11 +283,12 @@ def test_a_stopped_build_leaves_no_engine(
     assert build(bundle, tensorrt_libraries, "--graph", "mapping").read_plan("mapping")
 
 
-def test_the_device_is_what_is_missing_here(bundle: Bundle, tensorrt_libraries: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--tune"]])
+def test_the_device_is_what_is_missing_here(options: list[str], bundle: Bundle, tensorrt_libraries: Path) -> None:
     """The command as users run it: bindings and libraries are there, a GPU is not."""
     if os.path.exists("/proc/driver/nvidia/version"):
         pytest.skip("this machine has a GPU")
-    command = session_command([])[0], "-m", "stylegan_edge", "build", str(bundle.path)
+    command = session_command([])[0], "-m", "stylegan_edge", "build", str(bundle.path), *options
     done = subprocess.run(
         command, capture_output=True, text=True, env=session_environment(tensorrt_libraries), cwd=ROOT, check=False
     )

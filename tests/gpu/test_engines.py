@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,8 +30,10 @@ from runtime.engines import Engine, engine_folders, plan_path
 from runtime.errors import EngineBuildError, EngineMismatchError, IntegrityError
 from runtime.graphs import OpenGraphs
 from runtime.parity import all_passed
+from runtime.records import to_plain
 from runtime.tensorrt.refit import refit_from_graph
 from runtime.tensorrt.versions import Feature, Library
+from runtime.up_forms import UpForm
 from runtime.verify import verify_golden
 from tests.gpu.building import Built
 from tests.gpu.bundles import OTHER_WEIGHTS
@@ -183,6 +186,27 @@ def test_flags_of_the_builder(build: Callable[..., Built], flags: EngineFlags) -
         assert all_passed(verify_golden(built.bundle, graphs, BATCHES))
     finally:
         graphs.close()
+
+
+def test_the_fastest_forms_of_up_convolutions(
+    build: Callable[..., Built], record_property: Callable[[str, Any], None]
+) -> None:
+    """Every layer is timed in forms that fit its filter, and the engine of the fastest draws what the bundle does."""
+    pytest.importorskip("onnx", reason="onnx is not installed, which --tune rewrites graphs with")
+    built = build("avatars-64", PROFILES, EngineFlags(tune=True))
+    for precision, engine in built.engines.items():
+        layers = engine.record.tuning
+        record_property(precision, to_plain(layers))
+        assert len(layers) == 3
+        for layer in layers:
+            assert UpForm.TRANSPOSED.value in layer.microseconds
+            assert len(layer.microseconds) > 1
+            assert all(value > 0 for value in layer.microseconds.values())
+        graphs = OpenGraphs.open(built.bundle, built.backend, precision=precision, pipeline=False)
+        try:
+            assert all_passed(verify_golden(built.bundle, graphs, BATCHES))
+        finally:
+            graphs.close()
 
 
 def test_a_version_compatible_engine(build: Callable[..., Built], library: Library) -> None:

@@ -24,6 +24,8 @@ ACTIVATIONS = 1000
 """Bytes that a context needs."""
 KEEPS_REFIT = (10, 14)
 """From this version on, a refitted plan may be refitted again."""
+NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+"""Types of inputs, by ONNX Runtime's names."""
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -33,10 +35,6 @@ class DataType(Enum):
     UINT8 = "tensor(uint8)"
     INT32 = "tensor(int32)"
     BOOL = "tensor(bool)"
-
-
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-"""Of inputs, by ONNX Runtime's names."""
 
 
 class Strategy(IntEnum):
@@ -189,7 +187,7 @@ class Context:
         feeds = {}
         for name, item in self.engine.inputs.items():
             shape = self.shapes.get(name, tuple(item.shape))
-            feeds[name] = _view(self.addresses[name], shape, TYPES[item.type]).copy()
+            feeds[name] = _view(self.addresses[name], shape, NUMPY[item.type]).copy()
         for name, result in zip(self.engine.outputs, self.engine.session.run(None, feeds)):
             _view(self.addresses[name], result.shape, result.dtype)[...] = result
 
@@ -249,6 +247,78 @@ class OnnxParserRefitter:
         return True
 
 
+class Config:
+    """`IBuilderConfig`. Flags and limits are taken and change nothing."""
+
+    def __init__(self) -> None:
+        self.profiles: list[OptimizationProfile] = []
+        self.flags: set[str] = set()
+
+    def set_flag(self, flag: str) -> None:
+        self.flags.add(flag)
+
+    def clear_flag(self, flag: str) -> None:
+        self.flags.discard(flag)
+
+    def add_optimization_profile(self, profile: OptimizationProfile) -> int:
+        self.profiles.append(profile)
+        return len(self.profiles) - 1
+
+
+class OptimizationProfile:
+    """`IOptimizationProfile`: the batch of an input that has the most."""
+
+    def __init__(self) -> None:
+        self.batches = Profile(1, 1, 1)
+
+    def set_shape(self, name: str, *shapes: tuple[int, ...]) -> None:
+        least, typical, most = (shape[0] for shape in shapes)
+        old = self.batches
+        self.batches = Profile(max(old.least, least), max(old.typical, typical), max(old.most, most))
+
+
+class OnnxParser:
+    """Keeps the graph, which ONNX Runtime must be able to read."""
+
+    num_errors = 0
+
+    def __init__(self, network: SimpleNamespace, log: Any) -> None:
+        self._network, self._log = network, log
+
+    def parse(self, graph: bytes) -> bool:
+        onnx.checker.check_model(onnx.load_model_from_string(graph), full_check=True)
+        self._network.graph = graph
+        return True
+
+
+class Builder:
+    """`Builder`. A plan holds the graph; one with an operator of `REFUSED` is not built."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def create_network(self, flags: int) -> SimpleNamespace:
+        return SimpleNamespace(graph=b"")
+
+    def create_builder_config(self) -> Config:
+        return Config()
+
+    def create_optimization_profile(self) -> OptimizationProfile:
+        return OptimizationProfile()
+
+    def build_serialized_network(self, network: SimpleNamespace, config: Config) -> bytes | None:
+        operators = {node.op_type for node in onnx.load_model_from_string(network.graph).graph.node}
+        if operators & REFUSED:
+            self._log.log(ILogger.ERROR, f"no implementation of {sorted(operators & REFUSED)[0]}")
+            return None
+        profiles = tuple(profile.batches for profile in config.profiles)
+        return make_plan(network.graph, profiles, "STRIP_PLAN" in config.flags, "REFIT" in config.flags)
+
+
+REFUSED: set[str] = set()
+"""Operators that the builder has no implementation of, for a test to fill and empty again."""
+
+
 def make_module(version: str, launch: Any) -> Any:
     """The module `tensorrt`, of 10.3 or, where the version says so, with what 8.6 has and lacks."""
 
@@ -260,6 +330,12 @@ def make_module(version: str, launch: Any) -> Any:
     module.__version__ = version
     module.ILogger, module.DataType, module.Refitter = ILogger, DataType, Refitter
     module.Runtime = lambda log: Runtime(log, OldEngine if old else NewEngine, queue)
+    module.Builder, module.OnnxParser = Builder, OnnxParser
+    builder_flags = ["TF32", "REFIT", "FP16", "OBEY_PRECISION_CONSTRAINTS"] + ["STRIP_PLAN", "REFIT_IDENTICAL"] * (
+        not old
+    )
+    module.BuilderFlag = SimpleNamespace(**{name: name for name in builder_flags})
+    module.NetworkDefinitionCreationFlag = SimpleNamespace(EXPLICIT_BATCH=0, **({} if old else {"STRONGLY_TYPED": 1}))
     module.ICudaEngine, module.IExecutionContext = (OldEngine, Context) if old else (NewEngine, NewContext)
     if not old:
         module.ExecutionContextAllocationStrategy = Strategy

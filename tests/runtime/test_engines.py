@@ -21,13 +21,15 @@ from runtime.engine_record import (
     Flavour,
     Hardware,
     Host,
+    LayerTuning,
     PlanInfo,
     Profile,
     fits,
 )
 from runtime.engines import ENGINES, choose_engine, engine_folders, graph_digests, read_engine
 from runtime.errors import BundleError, EngineMismatchError, IntegrityError
-from runtime.records import digest_of
+from runtime.records import digest_of, to_plain
+from runtime.up_forms import UpForm
 
 ORIN = Device("Orin", "8.7", 16, 8 << 30, "12.6", "linux-aarch64")
 HOST = Host(ORIN, Flavour.TENSORRT, "10.3.0")
@@ -122,6 +124,39 @@ def test_the_engine_of_this_very_device_comes_first(bundle: Bundle) -> None:
     own = store(bundle, make_record(bundle))
     store(bundle, make_record(bundle, flags=EngineFlags(version_compatible=True)))
     assert choose_engine(bundle, HOST).folder == own
+
+
+TUNED = (LayerTuning("synthesis", "b8_conv0_up", UpForm.FUSED, {"transposed": 20.5, "fused": 10.0}),)
+
+
+def test_a_tuned_engine_comes_before_its_like_and_is_read_back(bundle: Bundle) -> None:
+    store(bundle, make_record(bundle))
+    record = make_record(bundle, flags=EngineFlags(tune=True), tuning=TUNED)
+    tuned = store(bundle, record)
+    store(bundle, make_record(bundle, flags=EngineFlags(tune=True, version_compatible=True), tuning=TUNED))
+    assert choose_engine(bundle, HOST).folder == tuned
+    assert read_engine(tuned).record == record
+    assert "--tune" in record.build_command(bundle.path).split()
+
+
+def test_what_was_measured_is_no_part_of_the_name(bundle: Bundle) -> None:
+    """A second --tune must be told that there is one, whatever it would measure."""
+    flags = EngineFlags(tune=True)
+    slower = dataclasses.replace(TUNED[0], form=UpForm.TRANSPOSED, microseconds={"transposed": 1.0})
+    names = {make_record(bundle, flags=flags, tuning=tuning).fingerprint for tuning in ((), TUNED, (slower,))}
+    assert len(names) == 1
+    assert make_record(bundle).fingerprint not in names
+
+
+def test_an_engine_from_before_there_was_tuning_is_read(bundle: Bundle) -> None:
+    record = make_record(bundle)
+    plain = to_plain(record)
+    del plain["tuning"], plain["flags"]["tune"]
+    graphs = {name: plan.graph_sha256 for name, plan in record.plans.items()}
+    assert record.fingerprint.endswith(digest_of({**plain, "plans": graphs})[:12])
+    folder = store(bundle, record)
+    (folder / "engine.json").write_text(json.dumps({**plain, "digest": digest_of(plain)}))
+    assert choose_engine(bundle, HOST).record == record
 
 
 def test_a_stale_engine_is_refused_with_its_own_options(bundle: Bundle) -> None:

@@ -13,10 +13,13 @@ import pytest
 
 from exporter import export, load_checkpoint
 from runtime import Bundle, Generator
-from runtime.backends import BackendName
+from runtime.backends import BackendName, RunOptions
+from runtime.backends.tensorrt import open_plan
 from runtime.backends.tensorrt.lane import MAX_SHAPES
-from runtime.engine_record import EngineFlags, Profile
+from runtime.engine_record import EngineFlags, Flavour, Profile
+from runtime.engines import read_engine
 from runtime.errors import EngineMismatchError, GpuError, InputError, IntegrityError
+from runtime.tensorrt.versions import load_library
 from tests.made_up_gpu.machine import OLD, Machine, add_engine
 
 SEEDS = list(range(11))
@@ -50,6 +53,20 @@ def test_images_are_those_of_onnxruntime(
         assert (generator.backend, generator.device) == (BackendName.TENSORRT, "cuda")
         for _ in range(3):  # as it is, recorded, replayed
             assert worst(generator.generate(SEEDS, psi=0.7), expected) <= 1
+
+
+def test_queued_runs_are_timed_and_change_nothing(bundle: Bundle, machine: Machine) -> None:
+    engine = read_engine(add_engine(bundle, (Profile(1, 1, 2),)))
+    graph = open_plan(bundle, load_library(Flavour.TENSORRT), engine, "mapping", RunOptions())
+    inputs = {"z": np.random.RandomState(0).randn(2, bundle.spec.z_dim).astype(np.float32)}
+    (expected,) = graph.run(inputs, ["w"])
+    assert graph.time_queue(inputs, 1) > 0  # recorded
+    assert graph.time_queue(inputs, 5) > 0  # replayed
+    assert (graph.run(inputs, ["w"])[0] == expected).all()
+    machine.fail("cuGraphLaunch", 719)
+    with pytest.raises(GpuError, match="cuGraphLaunch"):
+        graph.time_queue(inputs, 5)
+    graph.close()
 
 
 @pytest.mark.parametrize("profiles", [(Profile(1, 1, 1),), (Profile(2, 2, 3),), (Profile(4, 4, 4), Profile(1, 1, 2))])

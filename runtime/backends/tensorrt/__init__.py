@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from runtime.backends.base import BackendName, GraphRunner, RunOptions
 from runtime.backends.tensorrt.plan import load_plan
@@ -15,6 +16,7 @@ from runtime.device import read_device
 from runtime.engine_record import Flavour, Host
 from runtime.engines import Engine, choose_engine
 from runtime.errors import EngineMismatchError
+from runtime.manifest import GraphInfo
 from runtime.tensorrt.versions import Library, load_library
 
 BACKENDS = {Flavour.TENSORRT: BackendName.TENSORRT, Flavour.RTX: BackendName.TENSORRT_RTX}
@@ -69,8 +71,15 @@ def _open_graph(
 
 def open_plan(bundle: Bundle, library: Library, engine: Engine, name: str, options: RunOptions) -> TensorRtGraph:
     """Open one graph of an engine that fits this GPU."""
-    gpu = Gpu.open(options.gpu)
     precision = engine.record.precision
+    return open_graph(library, engine, name, bundle.graph(name, precision), bundle.graph_path(name, precision), options)
+
+
+def open_graph(
+    library: Library, engine: Engine, name: str, info: GraphInfo, source: Path, options: RunOptions
+) -> TensorRtGraph:
+    """The same for a graph of this interface, in this file; of no bundle's, where a plan is tried before it has one."""
+    gpu = Gpu.open(options.gpu)
     with gpu.current():
-        plan = load_plan(library, engine, name, bundle.graph(name, precision), bundle.graph_path(name, precision))
+        plan = load_plan(library, engine, name, info, source)
     return TensorRtGraph(gpu, plan, BACKENDS[engine.record.flavour], options.contexts, options.cuda_graphs)

@@ -157,6 +157,20 @@ class Lane:
             seconds.append(perf_counter() - start)
         return min(seconds[2:])
 
+    def time_queue(self, step: Step, inputs: Mapping[str, Input], count: int) -> float:
+        """Seconds of one of `count` runs queued at once, with inputs like these, on what the buffers hold.
+
+        Starting and waiting are shared by all, so that what remains is the GPU's own time, where a run lasts longer
+        than queueing one. The first two runs of a step are not for timing.
+        """
+        rows = tuple(_rows(item, inputs[item.name], step.batch) for item in self.plan.inputs)
+        start = perf_counter()
+        with self._at_work():
+            bound = self._bound(Shapes(step, rows))
+            for _ in range(count):
+                bound.enqueue()
+        return (perf_counter() - start) / count
+
     def close(self) -> None:
         """Free everything."""
         with self._gpu.current():

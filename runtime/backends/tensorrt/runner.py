@@ -77,6 +77,16 @@ class TensorRtGraph:
             DeviceArray(lease, item.shape(count), item.dtype, self._gpu.index) for item, lease in zip(wanted, leases)
         ]
 
+    def time_queue(self, inputs: Mapping[str, Any], count: int) -> float:
+        """Seconds of one of `count` runs queued at once, on what the last `run` left in the buffers.
+
+        `run` must have had such inputs twice before: the first warms up, the second records.
+        """
+        with self._lane() as lane:
+            return sum(
+                lane.time_queue(piece.step, inputs, count) for piece in self._pieces(lane, inputs, self._count(inputs))
+            )
+
     def memory(self) -> MemoryUse:
         """What it holds on the GPU; the weights are taken for as large as their plan."""
         activations = sum(lane.activations.size for lane in self._lanes)
