@@ -30,6 +30,8 @@ from engines.tune import (
     tune,
 )
 from engines.up_graph import UpGraph, UpLayer
+from exporter.networks.deploy import stylegan2
+from exporter.networks.deploy.up import up_convolution
 from runtime import Bundle, Generator
 from runtime.device import read_device
 from runtime.engine_record import EngineFlags, Flavour, Host, LayerTuning, Profile
@@ -325,14 +327,16 @@ class TestRefit:
     def test_a_bundle_in_other_forms_is_refused(
         self,
         bundle: Bundle,
-        tiny_bundle: Bundle,
         machine: Machine,
         injected: list[UpLayer],
         capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
     ) -> None:
+        """As a release that chooses otherwise would export it with the same options."""
         build(bundle, capsys, "--refittable")
-        target = Bundle(shutil.copytree(tiny_bundle.path, tmp_path / "target"))
+        monkeypatch.setattr(stylegan2, "up_convolution", lambda _, *rest: up_convolution(UpForm.PHASES, *rest))
+        target = export_as_defined(tiny_checkpoint(), tmp_path / "target")
         assert run(["build", str(target.path), "--refit", str(bundle.path)]) == 2
         error = capsys.readouterr().err
         assert "has no up-convolution 'synthesis.b8_conv0_up' like the one that the engine was tuned for" in error
