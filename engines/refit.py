@@ -41,6 +41,11 @@ def refit_engine(
     _check_alike(bundle, donor)
     old = choose_engine(donor, host, precision, refittable=True)
     digests = graph_digests(bundle, precision)
+    for name in old.record.plans:
+        if name not in digests:
+            raise InputError(
+                f"{bundle.path}: has no graph {name!r} in {precision}, which the engine has; {ONE_DIFFERS}"
+            )
     plans = {name: PlanInfo("", 0, digests[name], ()) for name in sorted(old.record.plans)}
     record = dataclasses.replace(old.record, plans=plans, flags=_flags_after(library, old.record))
     target = bundle.path / ENGINES / record.fingerprint

@@ -336,12 +336,25 @@ class TestRefit:
         """As a release that chooses otherwise would export it with the same options."""
         build(bundle, capsys, "--refittable")
         monkeypatch.setattr(stylegan2, "up_convolution", lambda _, *rest: up_convolution(UpForm.PHASES, *rest))
-        target = export_as_defined(tiny_checkpoint(), tmp_path / "target")
+        target = export_as_defined(tiny_checkpoint(), tmp_path / "target", pipeline=True)
         assert run(["build", str(target.path), "--refit", str(bundle.path)]) == 2
         error = capsys.readouterr().err
         assert "has no up-convolution 'synthesis.b8_conv0_up' like the one that the engine was tuned for" in error
         assert "with --tune" in error
         assert engine_folders(target) == []
+
+    def test_a_bundle_without_a_graph_of_the_engine_is_refused(
+        self,
+        bundle: Bundle,
+        machine: Machine,
+        injected: list[UpLayer],
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+    ) -> None:
+        build(bundle, capsys, "--refittable")
+        target = export_as_defined(tiny_checkpoint(), tmp_path / "target")
+        assert run(["build", str(target.path), "--refit", str(bundle.path)]) == 2
+        assert "has no graph 'pipeline' in fp32, which the engine has" in capsys.readouterr().err
 
     def test_building_and_refitting_are_two_things(self, bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
         assert "--tune does not go with --refit" in refused(bundle, capsys, "--refit", str(bundle.path))
