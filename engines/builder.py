@@ -18,6 +18,7 @@ from runtime.cuda import on_gpu
 from runtime.engine_record import MAX_WARNINGS, Hardware, version_numbers
 from runtime.errors import EngineBuildError, StyleganEdgeError
 from runtime.manifest import TensorInfo
+from runtime.parity import FP8, INT8
 from runtime.tensorrt.log import make_log, shorten
 from runtime.tensorrt.types import NAMES
 from runtime.tensorrt.versions import Feature, Library
@@ -66,12 +67,15 @@ class PlanBuilder:
         self._log, self._messages = make_log(library)
 
     def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
-        """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses.
+        """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses, and
+        InputError where it lacks the graph's precision.
 
         The build runs in a thread, so that an interrupt reaches this one at once and is passed on to TensorRT: where
         it reports progress it stops within a step, else when this plan is done.
         """
         _check_dtypes(source)
+        if source.precision == FP8:  # its opset, 19, and its types came with strong typing, by which they are taken
+            self._library.require(Feature.FLOAT8)
         self._messages.clear()
         progress = ProgressReport(report)
         return _in_thread(lambda: self._build_on_gpu(source, progress), progress)
@@ -91,6 +95,8 @@ class PlanBuilder:
         config: tensorrt.IBuilderConfig = builder.create_builder_config()
         if source.precision == "fp16" and not self._library.has(Feature.STRONG_TYPING):
             allow_float16(self._library, network, config)
+        if source.precision == INT8 and not self._library.has(Feature.STRONG_TYPING):
+            config.set_flag(trt.BuilderFlag.INT8)  # it rounds where the graph does, and nowhere else
         self._configure(config)
         self._add_profiles(builder, config, source.inputs)
         cache = self._use_timing_cache(config)

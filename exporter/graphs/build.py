@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 
 from exporter.checkpoints import Checkpoint
-from exporter.graphs.trace import BATCH, OPSET, TRACE_BATCH, GraphInput, trace
+from exporter.graphs.trace import BATCH, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy import (
     DeployMapping,
     DeploySynthesis,
@@ -74,7 +74,7 @@ class Graph:
             inputs=tuple(_describe(value) for value in self.model.graph.inputs),
             outputs=tuple(_describe(value) for value in self.model.graph.outputs),
             precision=self.precision,
-            opset=OPSET,
+            opset=self.model.opset_imports[""],
             nodes=len(self.model.graph),
         )
 

@@ -18,10 +18,10 @@ from runtime.bench.turns import LEAST_RUNS, WARM_UP, Runs, Timing, sum_up, take_
 from runtime.bundle import Bundle
 from runtime.cost import VALUE_BYTES, Cost, count_cost
 from runtime.errors import BackendUnavailableError, InputError, StyleganEdgeError
-from runtime.parity import BF16, FP16, TOLERANCES, Figures
+from runtime.parity import BF16, FP8, FP16, INT8, TOLERANCES, Figures
 from runtime.verify import check_batches
 
-NARROW = {FP16: 2, BF16: 2}
+NARROW = {FP16: 2, BF16: 2, INT8: 1, FP8: 1}
 """Bytes of a value in the precisions whose values are not float32's."""
 NO_GPU_LIMIT = "the machine's limit is that of its processor's cores; no GPU's was measured"
 POWER_OF_CPU = "NVML tells a GPU's power; no contestant ran on one"
