@@ -67,15 +67,15 @@ class PlanBuilder:
         self._log, self._messages = make_log(library)
 
     def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
-        """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses, and
-        InputError where it lacks the graph's precision.
+        """Build a graph's plan.
+
+        Raises EngineBuildError with what TensorRT said where it refuses, InputError where it lacks the precision.
 
         The build runs in a thread, so that an interrupt reaches this one at once and is passed on to TensorRT: where
         it reports progress it stops within a step, else when this plan is done.
         """
         _check_dtypes(source)
-        if source.precision == FP8:  # its opset, 19, and its types came with strong typing, by which they are taken
-            self._library.require(Feature.FLOAT8)
+        check_precision(self._library, source.precision)
         self._messages.clear()
         progress = ProgressReport(report)
         return _in_thread(lambda: self._build_on_gpu(source, progress), progress)
@@ -193,6 +193,15 @@ class PlanBuilder:
 
     def _kept_warnings(self) -> tuple[str, ...]:
         return tuple(shorten(text) for text in dict.fromkeys(self._messages.warnings))[:MAX_WARNINGS]
+
+
+def check_precision(library: Library, precision: str) -> None:
+    """Raise InputError where this TensorRT lacks what a graph of this precision is made of.
+
+    Float8's opset, 19, came with strong typing, by which a graph's own types count.
+    """
+    if precision == FP8:
+        library.require(Feature.FLOAT8)
 
 
 def _check_dtypes(source: Source) -> None:

@@ -12,7 +12,7 @@ import onnx
 
 from exporter.checkpoints import Checkpoint
 from exporter.golden import Reference, affordable_images
-from exporter.quantize import SCHEMES, QuantizedConvolution, quantizable_layers, quantized_convolutions
+from exporter.quantize import SCHEMES, QuantizedConvolution, quantizable_layers, quantized_convolutions, separate_biases
 from runtime.backends import RunOptions
 from runtime.backends.onnxruntime import OnnxRuntimeGraph
 from runtime.bundle import Bundle
@@ -45,13 +45,14 @@ def layers_to_blame(bundle: Bundle, checkpoint: Checkpoint, reference: Reference
 
 def layer_costs(bundle: Bundle, checkpoint: Checkpoint, reference: Reference, precision: str) -> dict[str, float]:
     """By layer: the dB that synthesis gains when this one alone is float32 again, over a few golden images."""
-    wide = onnx.load(bundle.graph_path("synthesis"))
+    layers, wide = quantizable_layers(checkpoint), onnx.load(bundle.graph_path("synthesis"))
+    separate_biases(wide, layers)
     narrow = onnx.load(bundle.graph_path("synthesis", precision))
     rounded = {node.output[0] for node in narrow.graph.node if node.op_type == READ}
     inputs = {node.output[0]: node.input for node in narrow.graph.node if node.op_type == "Conv"}
     convolutions = [
         item
-        for item in quantized_convolutions(wide, quantizable_layers(checkpoint))
+        for item in quantized_convolutions(wide, layers)
         if item.output in inputs and inputs[item.output][0] in rounded
     ]
     usual = _psnr(narrow, bundle, reference, precision)
