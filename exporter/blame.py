@@ -55,8 +55,10 @@ def layer_costs(bundle: Bundle, checkpoint: Checkpoint, reference: Reference, pr
         for item in quantized_convolutions(wide, layers)
         if item.output in inputs and inputs[item.output][0] in rounded
     ]
+    costs: dict[str, float] = {}
     usual = _psnr(narrow, bundle, reference, precision)
-    costs = {}
+    if not math.isfinite(usual):  # NaN, or no difference at all: nothing that layers could be compared by
+        return costs
     for layer in dict.fromkeys(item.layer for item in convolutions):
         model = widened(narrow, wide, [item for item in convolutions if item.layer == layer])
         costs[layer] = _psnr(model, bundle, reference, precision) - usual
