@@ -235,7 +235,8 @@ def _line(entrant: Entrant, batch: int | None) -> Line:
 def _with_load(line: Line, cost: Cost, limits: Limits | None) -> Line:
     if line.timing is None or line.batch is None:
         return line
-    return dataclasses.replace(line, load=load_of(line.timing, line, cost, limits if line.device == "cpu" else None))
+    limited = line.device == "cpu" and line.precision != INT8  # it was measured in float32: integers go beyond it
+    return dataclasses.replace(line, load=load_of(line.timing, line, cost, limits if limited else None))
 
 
 def load_of(timing: Timing, line: Line, cost: Cost, limits: Limits | None) -> Load:
