@@ -18,7 +18,7 @@ from runtime.cuda import on_gpu
 from runtime.engine_record import MAX_WARNINGS, Hardware, version_numbers
 from runtime.errors import EngineBuildError, StyleganEdgeError
 from runtime.manifest import TensorInfo
-from runtime.parity import BF16
+from runtime.parity import BF16, FP8, INT8
 from runtime.tensorrt.log import make_log, shorten
 from runtime.tensorrt.types import NAMES
 from runtime.tensorrt.versions import Feature, Library
@@ -75,12 +75,15 @@ class PlanBuilder:
         self._log, self._messages = make_log(library)
 
     def build(self, source: Source, report: Report | None = None) -> BuiltPlan:
-        """Build a graph's plan. Raises EngineBuildError with what TensorRT said where it refuses.
+        """Build a graph's plan.
+
+        Raises EngineBuildError with what TensorRT said where it refuses, InputError where it lacks the precision.
 
         The build runs in a thread, so that an interrupt reaches this one at once and is passed on to TensorRT: where
         it reports progress it stops within a step, else when this plan is done.
         """
         _check_dtypes(source)
+        check_precision(self._library, source.precision)
         self._messages.clear()
         progress = ProgressReport(report)
         return _in_thread(lambda: self._build_on_gpu(source, progress), progress)
@@ -102,6 +105,8 @@ class PlanBuilder:
         config: tensorrt.IBuilderConfig = builder.create_builder_config()
         if source.precision == "fp16" and not self._library.has(Feature.STRONG_TYPING):
             allow_float16(self._library, network, config)
+        if source.precision == INT8 and not self._library.has(Feature.STRONG_TYPING):
+            config.set_flag(trt.BuilderFlag.INT8)  # it rounds where the graph does, and nowhere else
         self._configure(config)
         self._add_profiles(builder, config, source.inputs)
         cache = self._use_timing_cache(config)
@@ -198,6 +203,15 @@ class PlanBuilder:
 
     def _kept_warnings(self) -> tuple[str, ...]:
         return tuple(shorten(text) for text in dict.fromkeys(self._messages.warnings))[:MAX_WARNINGS]
+
+
+def check_precision(library: Library, precision: str) -> None:
+    """Raise InputError where this TensorRT lacks what a graph of this precision is made of.
+
+    Float8's opset, 19, came with strong typing, by which a graph's own types count.
+    """
+    if precision == FP8:
+        library.require(Feature.FLOAT8)
 
 
 def _check_dtypes(source: Source) -> None:

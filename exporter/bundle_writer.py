@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 
 from exporter.allocator import keep_freed_memory
 from exporter.baking import fixed_rows, noise_mode, parse_baked, with_noise_of
+from exporter.blame import layers_to_blame
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
@@ -22,6 +23,7 @@ from exporter.in_torch import in_torch
 from exporter.mean_w import SAMPLES, SEED
 from exporter.networks.deploy import DTYPES, Form
 from exporter.networks.deploy.passes import ALL, names_of, without
+from exporter.quantize import SCHEMES, Quantizer, check_float_layers
 from exporter.splitting import check_split
 from exporter.tuning import resolve_target
 from runtime.backends import BackendName
@@ -47,7 +49,7 @@ from runtime.parity import BF16, FP32, Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
 from runtime.verify import golden_inputs, in_batches, pipeline_inputs
 
-PRECISIONS = tuple(DTYPES)
+PRECISIONS = (*DTYPES, *SCHEMES)
 """Precisions that export writes. float32 is in every bundle: what others are judged by, and what runs everywhere."""
 RECORDED_VERSIONS = ("stylegan-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -68,6 +70,7 @@ def export(
     bake_noise: int | None = None,
     tune: str = "cpu",
     skip_passes: Sequence[str] = (),
+    float_layers: Sequence[str] = (),
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
@@ -81,6 +84,7 @@ def export(
     later is ignored. `split` adds synthesis cut in two, for sessions that hold the first `split` rows of `ws` still.
     `tune` is what the graphs are made fast for: "cpu", "gpu", or "auto", a GPU where this machine has one.
     `skip_passes` names rewrites to do without (`exporter.networks.deploy.passes`); the images are the same.
+    `float_layers` names layers, as "b64.conv0", that int8 and fp8 leave in float32.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -98,6 +102,7 @@ def export(
     checkpoint = checkpoint.completed()
     if bake_noise is not None:
         checkpoint = with_noise_of(checkpoint, bake_noise)
+    kept = check_float_layers(checkpoint, float_layers, precisions)
     chosen = _resolve_mask(mask, checkpoint.spec.num_ws)
     baked = parse_baked(bake, checkpoint.spec, bake_class)
     if split is not None:
@@ -109,13 +114,15 @@ def export(
         reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
         del network
         form = Form(chosen.matrix, mode.value, fixed=fixed, passes=passes, target=target)
-        graphs = _graphs(checkpoint, form, precisions, pipeline, split)
+        graphs = _graphs(checkpoint, form, [item for item in precisions if item in DTYPES], pipeline, split)
         described = {graph.key: graph.save(folder) for graph in graphs}
+        quantizer = Quantizer(folder, checkpoint, chosen, kept)
+        described |= {graph.key: graph.save(folder) for graph in quantizer.graphs(precisions)}
         _write_arrays(folder, checkpoint, reference)
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=_options(chosen, mode, baked, form, split),
+            options=dataclasses.replace(_options(chosen, mode, baked, form, split), float_layers=kept),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -123,7 +130,7 @@ def export(
         )
         _write_manifest(folder, manifest)
         figures = list(_measure(Bundle(folder), checkpoint, form, reference))
-        _require_parity(figures)
+        _require_parity(figures, lambda item: layers_to_blame(Bundle(folder), checkpoint, reference, item.precision))
         _write_manifest(folder, dataclasses.replace(manifest, parity=tuple(figures)))
         move_into_place(folder, path)
     return Bundle(path)
@@ -275,10 +282,10 @@ def _measure_images(bundle: Bundle, graphs: OpenGraphs, reference: Reference) ->
         yield pipeline.figures()
 
 
-def _require_parity(figures: Sequence[Figures]) -> None:
+def _require_parity(figures: Sequence[Figures], reason: Callable[[Figures], str]) -> None:
     for item in figures:
         if not item.passed:
             raise ParityError(
                 f"the {item.graph} graph in {item.precision} does not draw the reference's images "
-                f"({'; '.join(item.failures())}); the bundle was not written"
+                f"({'; '.join(item.failures())}){reason(item)}; the bundle was not written"
             )

@@ -69,13 +69,18 @@ class Reference:
 
 def choose_cases(spec: GeneratorSpec, noise: NoiseMode) -> tuple[list[Case], int]:
     """The images to compare, with only the noise that the graph can take, and how many of the first to store."""
-    values, cost = spec.img_channels * spec.resolution**2, count_cost(spec)
-    affordable = max(1, int(MAX_WORK // (cost.convolutions + FIR_WEIGHT * cost.fir)))
+    values, affordable = spec.img_channels * spec.resolution**2, affordable_images(spec, MAX_WORK, MAX_IMAGES)
     stored = min(len(CASES), max(1, STORED_PIXELS // spec.resolution**2), affordable)
-    compared = max(stored, min(MAX_IMAGES, -(-ENOUGH_VALUES // values), affordable))
+    compared = max(stored, min(-(-ENOUGH_VALUES // values), affordable))
     cases = [CASES[index % len(CASES)] for index in range(compared)]
     baked: Noise = {NoiseMode.CONST: "const", NoiseMode.NONE: "none"}.get(noise)
     return [case if baked is None else replace(case, noise=baked) for case in cases], stored
+
+
+def affordable_images(spec: GeneratorSpec, work: float, most: int) -> int:
+    """How many images, 1 to `most`, make no more than `work` multiply-adds."""
+    cost = count_cost(spec)
+    return max(1, min(most, int(work // (cost.convolutions + FIR_WEIGHT * cost.fir))))
 
 
 def draw_reference(

@@ -74,6 +74,7 @@ class ExportOptions:
     """How synthesis was exported: noise, the mixing mask [num_ws, K] with the names of its sources, baked styles.
 
     `split` is how many rows of `ws` may be fixed for a session: there is a head for them, and a tail (None: neither).
+    `float_layers` are those that int8 and float8 leave in float32.
     """
 
     noise: NoiseMode
@@ -84,6 +85,7 @@ class ExportOptions:
     split: int | None = None
     tuned_for: str = "cpu"
     skipped_passes: tuple[str, ...] = ()
+    float_layers: tuple[str, ...] = ()
 
     @property
     def latents_per_image(self) -> int:

@@ -80,7 +80,7 @@ def trace(
     model = exported.model
     _relabel(model, opset)
     _free_batches(model, inputs)
-    _strip(model, name)
+    strip(model, name)
     _check_operators(model)
     return model
 
@@ -153,7 +153,7 @@ def _depends_on_batch(constant: ir.TensorProtocol) -> bool:
     return bool(((sizes != 0) & (sizes % TRACE_BATCH == 0)).any())  # zeros are indices and offsets
 
 
-def _strip(model: ir.Model, name: str) -> None:
+def strip(model: ir.Model, name: str) -> None:
     """Remove what differs from machine to machine (source paths, stack traces) and give nodes stable names."""
     model.producer_name, model.producer_version, model.doc_string = PRODUCER, "", None
     model.metadata_props.clear()

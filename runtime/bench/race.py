@@ -18,10 +18,10 @@ from runtime.bench.turns import LEAST_RUNS, WARM_UP, Runs, Timing, sum_up, take_
 from runtime.bundle import Bundle
 from runtime.cost import VALUE_BYTES, Cost, count_cost
 from runtime.errors import BackendUnavailableError, InputError, StyleganEdgeError
-from runtime.parity import BF16, FP16, TOLERANCES, Figures
+from runtime.parity import BF16, FP8, FP16, INT8, TOLERANCES, Figures
 from runtime.verify import check_batches
 
-NARROW = {FP16: 2, BF16: 2}
+NARROW = {FP16: 2, BF16: 2, INT8: 1, FP8: 1}
 """Bytes of a value in the precisions whose values are not float32's."""
 NO_GPU_LIMIT = "the machine's limit is that of its processor's cores; no GPU's was measured"
 POWER_OF_CPU = "NVML tells a GPU's power; no contestant ran on one"
@@ -235,7 +235,8 @@ def _line(entrant: Entrant, batch: int | None) -> Line:
 def _with_load(line: Line, cost: Cost, limits: Limits | None) -> Line:
     if line.timing is None or line.batch is None:
         return line
-    return dataclasses.replace(line, load=load_of(line.timing, line, cost, limits if line.device == "cpu" else None))
+    limited = line.device == "cpu" and line.precision != INT8  # it was measured in float32: integers go beyond it
+    return dataclasses.replace(line, load=load_of(line.timing, line, cost, limits if limited else None))
 
 
 def load_of(timing: Timing, line: Line, cost: Cost, limits: Limits | None) -> Load:

@@ -50,6 +50,8 @@ class Feature(Enum):
         ),
         until=(11,),
     )
+    INT8_FLAG = Traits("int8 in weakly typed networks", ("BuilderFlag.INT8",), until=(11,))
+    FLOAT8 = Traits("float8", ("NetworkDefinitionCreationFlag.STRONGLY_TYPED",), since=(9,))
     PROGRESS = Traits("progress", ("IProgressMonitor", "IBuilderConfig.progress_monitor"), since=(9,))
     PARSER_NODES = Traits("names of refused nodes", ("ParserError.node_name", "ParserError.node_operator"), since=(9,))
     VERSION_COMPATIBLE = Traits("--version-compatible", ("BuilderFlag.VERSION_COMPATIBLE",), in_rtx=False)

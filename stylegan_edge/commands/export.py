@@ -62,6 +62,11 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     metavar="NAME",
     help="Do without a rewrite (gain, styles, rgb, up, parts, widths, phases); may be repeated.",
 )
+@click.option(
+    "--float-layers",
+    metavar="NAME,...",
+    help="Layers that int8 and fp8 leave in float32, separated by commas, as b64.conv0.",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -79,6 +84,7 @@ def command(
     split: int | None,
     tune: str,
     skipped: tuple[str, ...],
+    float_layers: str | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -108,6 +114,7 @@ def command(
             tune=tune,
             skip_passes=skipped,
             bake_noise=bake_noise,
+            float_layers=[item.strip() for item in float_layers.split(",")] if float_layers is not None else (),
         )
     manifest = bundle.manifest
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engines.builder import allow_float16
+from engines.builder import allow_float16, check_precision
 from engines.options import BuildOptions, input_shapes, parse_profile
 from engines.progress import ProgressReport
 from runtime.engine_record import EngineFlags, Flavour, Hardware, Profile
@@ -90,6 +90,14 @@ def test_an_option_that_a_version_lacks_is_refused_by_name(case: str) -> None:
     with pytest.raises(InputError) as caught:
         BuildOptions(flags=flags).check(found)
     assert str(caught.value).startswith(message)
+
+
+def test_float8_is_refused_where_there_is_no_strong_typing() -> None:
+    with pytest.raises(InputError, match=r"^TensorRT 8\.6\.1 has no float8, TensorRT 9\.0 and newer have it"):
+        check_precision(library("8.6.1"), "fp8")
+    check_precision(library("10.3.0", Flavour.TENSORRT, *Feature.FLOAT8.value.names), "fp8")
+    for precision in ("fp32", "fp16", "int8"):
+        check_precision(library("8.6.1"), precision)
 
 
 def test_a_version_that_has_an_option_takes_it() -> None:
