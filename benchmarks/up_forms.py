@@ -20,7 +20,8 @@ import torch
 from benchmarks.official_sizes import Network, official_spec
 from exporter.graphs.trace import BATCH, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy.common import constant
-from exporter.networks.deploy.up import MACHINES, Target, choose_form, estimate, up_convolution
+from exporter.networks.deploy.cost_model import MACHINES, Target, choose_form, estimate
+from exporter.networks.deploy.up import up_convolution
 from runtime.backends import RunOptions
 from runtime.backends.onnxruntime import OnnxRuntimeGraph
 from runtime.up_forms import UP, UpForm, available_forms, up_steps

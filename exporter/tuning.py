@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.networks.deploy.up import Target
+from exporter.networks.deploy.cost_model import Target
 from runtime.device import read_device
 from runtime.errors import BackendUnavailableError, InputError
 

@@ -11,16 +11,9 @@ from torch.nn import functional
 
 from exporter import export
 from exporter.networks.deploy import Form, deploy_synthesis
+from exporter.networks.deploy.cost_model import MACHINES, Target, choose_form, estimate
 from exporter.networks.deploy.passes import DESCRIPTIONS, Pass
-from exporter.networks.deploy.up import (
-    MACHINES,
-    PartedUpConvolution,
-    Target,
-    UpConvolution,
-    choose_form,
-    estimate,
-    up_convolution,
-)
+from exporter.networks.deploy.up import PartedUpConvolution, UpConvolution, up_convolution
 from exporter.networks.fir import transposed_conv_padding
 from exporter.tuning import resolve_target
 from runtime import Generator

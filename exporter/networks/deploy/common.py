@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exporter.networks.deploy.cost_model import Target
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
 from exporter.networks.deploy.passes import ALL, Pass
-from exporter.networks.deploy.up import Target, UpConvolution
+from exporter.networks.deploy.up import UpConvolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from runtime.parity import BF16, FP16, FP32
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec

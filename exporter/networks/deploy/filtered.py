@@ -30,9 +30,10 @@ from exporter.networks.deploy.common import (
     constant,
     float64,
 )
+from exporter.networks.deploy.cost_model import Target
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.deploy.phases import down_phases, has_phases, up_phases
-from exporter.networks.deploy.up import Target, beside
+from exporter.networks.deploy.up import beside
 from exporter.networks.mapping import LEAKY_SLOPE
 from runtime.spec import FilteredLayer
 

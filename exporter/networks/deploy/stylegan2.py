@@ -32,9 +32,10 @@ from exporter.networks.deploy.common import (
     layer_products,
     split_layers,
 )
+from exporter.networks.deploy.cost_model import choose_form
 from exporter.networks.deploy.half import unit_styles
 from exporter.networks.deploy.passes import Pass
-from exporter.networks.deploy.up import choose_form, up_convolution
+from exporter.networks.deploy.up import up_convolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
 from exporter.networks.stylegan2 import ACTIVATION_GAIN, RESNET_GAIN
 from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
