@@ -131,7 +131,9 @@ def draw(points: Sequence[Point], path: Path) -> None:
         left.annotate(
             f"{point.resolution} px", (point.gmac, point.median_s), textcoords="offset points", xytext=(4, -11)
         )
-    left.set(xlabel="GMAC an image", ylabel="median seconds an image, N=1", xscale="log", yscale="log")
+    left.set(xlabel="GMAC an image", ylabel="median seconds an image, N=1")
+    left.set_xlim(0, 1.2 * single[-1].gmac)
+    left.set_ylim(0)
     right.set(
         xlabel="batch (images)", ylabel=f"milliseconds an image, {BATCH_RESOLUTION} px", xscale="log", ylim=(0, None)
     )
