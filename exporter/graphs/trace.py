@@ -16,6 +16,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from exporter.networks.marks import Marked
 from runtime.errors import ExportError
 
 OPSET = 17
@@ -58,6 +59,8 @@ def trace(
 ) -> ir.Model:
     """Trace `module(*arguments)`; `inputs` describes the tensors of `arguments` in order.
 
+    What the module marks (`exporter.networks.marks`) has its layer's name in the graph.
+
     Free dimensions are traced at the size TRACE_BATCH, a prime that no shape of a network has. A graph in which no
     constant is a multiple of it can't have fixed the batch, so the dimension may be named. (Tracing with a symbol
     instead gives the same graph in twice the time, most of it spent proving inequalities about the symbol.)
@@ -66,18 +69,20 @@ def trace(
     """
     with warnings.catch_warnings(), _quiet_exporter(), _paused_garbage_collection():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module.eval(), arguments, strict=False)
+        marked: list[str] = []
+        program = torch.export.export(Marked(module.eval(), marked), arguments, strict=False)
         exported = torch.onnx.export(
             program,
             (),
             dynamo=True,
             opset_version=max(opset, LEAST_TRACED),
             input_names=[item.name for item in inputs],
-            output_names=list(outputs),
+            output_names=[*outputs, *marked],
             verbose=False,
         )
     assert exported is not None
     model = exported.model
+    del model.graph.outputs[len(outputs) :]  # they keep the names of the layers that made them
     _relabel(model, opset)
     _free_batches(model, inputs)
     strip(model, name)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exporter.networks.marks import mark
 from runtime.spec import LabelInput, MappingSpec
 
 EPSILON = 1e-8
@@ -60,6 +61,7 @@ class Mapping(nn.Module):
         x = self._normalized(z, c)
         for index in range(len(self.spec.features)):
             x = functional.leaky_relu(self.get_submodule(f"fc{index}")(x), LEAKY_SLOPE) * self.spec.activation_gain
+            x = mark(f"mapping.fc{index}", x)
         return x
 
     def _normalized(self, z: Tensor, c: Tensor | None) -> Tensor:

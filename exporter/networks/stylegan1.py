@@ -16,6 +16,7 @@ from torch.nn import functional
 from exporter.networks.base import ReferenceNetwork, ReferenceSynthesis
 from exporter.networks.fir import filter_image, filter_kernel
 from exporter.networks.mapping import LEAKY_SLOPE
+from exporter.networks.marks import mark
 from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
 
 
@@ -141,9 +142,10 @@ class Synthesis(ReferenceSynthesis):
         for layer in self.spec.layers:
             module = self.get_submodule(layer.name)
             if layer.kind is LayerKind.TO_RGB:
-                images.append(module(x))
+                images.append(mark(layer.name, module(x)))
             else:
-                x = module(x, ws[:, layer.style], None if noise is None or layer.noise is None else noise[layer.noise])
+                given = None if noise is None or layer.noise is None else noise[layer.noise]
+                x = mark(layer.name, module(x, ws[:, layer.style], given))
         image = images[-1]
         if self.network.fade:
             below = repeat_pixels(images[-2], 2)

@@ -17,7 +17,9 @@ from torch.nn import functional
 from exporter.networks.base import ReferenceNetwork, ReferenceSynthesis
 from exporter.networks.fir import filter_image, filter_kernel, transposed_conv_padding, upsample
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE, FullyConnected
+from exporter.networks.marks import mark
 from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
+from runtime.spec.stylegan2 import image_output, sum_output
 
 ACTIVATION_GAIN = math.sqrt(2)
 """Restores the variance that leaky ReLU takes away."""
@@ -120,6 +122,7 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         network, first = _network(spec), layers[0]
         self.layers = tuple(layers)
+        self.convs = [layer for layer in layers if layer.kind is LayerKind.CONV]
         self.residual = network.architecture is Architecture.RESNET and first.up
         self.register_buffer("kernel", filter_kernel(network.resample_filter), persistent=False)
         if not first.up:
@@ -147,14 +150,13 @@ class SynthesisBlock(nn.Module):
             assert layer.style is not None
             module, w = self.get_submodule(layer.name.split(".")[1]), ws[:, layer.style]
             if layer.kind is LayerKind.TO_RGB:
-                if shortcut is not None:
-                    x = x + shortcut
-                    shortcut = None
-                rgb = module(x, w)
-                image = rgb if image is None else image + rgb
-            else:
-                x = module(x, w, None if noise is None or layer.noise is None else noise[layer.noise])
-        return (x if shortcut is None else x + shortcut), image
+                rgb = mark(layer.name, module(x, w))
+                image = rgb if image is None else mark(image_output(layer), image + rgb)
+                continue
+            x = mark(layer.name, module(x, w, None if noise is None or layer.noise is None else noise[layer.noise]))
+            if shortcut is not None and layer is self.convs[-1]:
+                x = mark(sum_output(layer), x + shortcut)
+        return x, image
 
 
 class Synthesis(ReferenceSynthesis):

@@ -20,6 +20,7 @@ from torch.nn import functional
 from exporter.networks.base import ReferenceNetwork, ReferenceSynthesis
 from exporter.networks.fir import filter_and_stride, upsample_padded
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE, FullyConnected
+from exporter.networks.marks import mark
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, StyleGAN3Spec
 
 ACTIVATION_GAIN = math.sqrt(2)
@@ -157,10 +158,11 @@ class Synthesis(ReferenceSynthesis):
     def draw(self, ws: Tensor, noise: list[Tensor] | None, transform: Tensor | None) -> Tensor:
         """ws [N, num_ws, w_dim], transform [N or 1, 3, 3] -> image [N, img_channels, H, W]."""
         assert transform is not None
-        x = self.input(ws[:, 0], transform)
+        x = mark("input", self.input(ws[:, 0], transform))
         for row, layer in enumerate(self.network.filtered, start=1):
             x = self.get_submodule(layer.name)(x, ws[:, row])
-        return x * self.network.output_scale
+            x = mark(layer.name, x * self.network.output_scale if layer is self.network.filtered[-1] else x)
+        return x
 
 
 class Generator(ReferenceNetwork):

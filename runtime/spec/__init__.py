@@ -7,7 +7,7 @@ from runtime.spec.names import TRANSFORM, latent_names, noise_name
 from runtime.spec.stylegan1 import EqualizedRates, StyleGAN1Spec
 from runtime.spec.stylegan2 import Architecture, StyleGAN2Spec
 from runtime.spec.stylegan3 import FilteredLayer, Fourier, StyleGAN3Spec
-from runtime.spec.synthesis import Layer, LayerCost, LayerKind, NoiseInput, SynthesisSpec
+from runtime.spec.synthesis import Layer, LayerCost, LayerKind, LayerOutput, NoiseInput, SynthesisSpec
 
 __all__ = [
     "MAX_BLOCKS",
@@ -26,6 +26,7 @@ __all__ = [
     "Layer",
     "LayerCost",
     "LayerKind",
+    "LayerOutput",
     "MappingSpec",
     "NoiseInput",
     "StyleGAN1Spec",

@@ -14,7 +14,7 @@ from runtime.spec.mapping import MappingSpec
 from runtime.spec.stylegan1 import StyleGAN1Spec
 from runtime.spec.stylegan2 import StyleGAN2Spec
 from runtime.spec.stylegan3 import StyleGAN3Spec
-from runtime.spec.synthesis import Layer, NoiseInput, SynthesisSpec
+from runtime.spec.synthesis import Layer, LayerOutput, NoiseInput, SynthesisSpec
 
 
 class Generation(str, Enum):
@@ -99,6 +99,12 @@ class GeneratorSpec:
     def layers(self) -> tuple[Layer, ...]:
         """All layers that an image takes, in synthesis order."""
         return self.synthesis.layers(self.img_channels)
+
+    @property
+    def outputs(self) -> tuple[LayerOutput, ...]:
+        """What can be compared between the mapping network's layers and those of synthesis, in order."""
+        mapping = (LayerOutput(f"mapping.fc{index}", width, None) for index, width in enumerate(self.mapping.features))
+        return (*mapping, *self.synthesis.outputs(self.img_channels))
 
     @property
     def noise_inputs(self) -> tuple[NoiseInput, ...]:

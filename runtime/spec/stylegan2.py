@@ -12,6 +12,7 @@ from runtime.spec.synthesis import (
     Layer,
     LayerCost,
     LayerKind,
+    LayerOutput,
     NoiseInput,
     SynthesisSpec,
     block_at,
@@ -81,6 +82,19 @@ class StyleGAN2Spec(SynthesisSpec):
                 layers.append(Layer(f"b{side}.torgb", LayerKind.TO_RGB, width, img_channels, side, side, row, None))
         return tuple(layers)
 
+    def outputs(self, img_channels: int) -> tuple[LayerOutput, ...]:
+        """A layer's own, a residual block's sum, and RGB as it is summed up."""
+        found = []
+        for layer, output in zip(self.layers(img_channels), super().outputs(img_channels)):
+            found.append(output)
+            if layer.out_size == self.resolutions[0]:
+                continue
+            if layer.kind is LayerKind.TO_RGB and self.architecture is Architecture.SKIP:
+                found.append(dataclasses.replace(output, name=image_output(layer)))
+            if layer.kind is LayerKind.CONV and not layer.up and self.architecture is Architecture.RESNET:
+                found.append(dataclasses.replace(output, name=sum_output(layer)))
+        return tuple(found)
+
     @property
     def noise_inputs(self) -> tuple[NoiseInput, ...]:
         """One a convolution."""
@@ -121,3 +135,13 @@ class StyleGAN2Spec(SynthesisSpec):
                 f"resolution, {self.resolution}; only 'skip' networks can stop early"
             )
         return dataclasses.replace(self, channels=self.channels[:count])
+
+
+def image_output(layer: Layer) -> str:
+    """Name of RGB summed up, from the lowest resolution to this toRGB layer's."""
+    return f"b{layer.out_size}.image"
+
+
+def sum_output(layer: Layer) -> str:
+    """Name of what a residual block puts out: its last convolution and its shortcut."""
+    return f"b{layer.out_size}.sum"

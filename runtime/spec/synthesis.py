@@ -46,6 +46,18 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class LayerOutput:
+    """A tensor between layers: [N, channels, size, size], or [N, channels] where it has no size.
+
+    References, graphs and reports call it by its name.
+    """
+
+    name: str
+    channels: int
+    size: int | None
+
+
+@dataclass(frozen=True)
 class LayerCost:
     """Multiply-accumulates of one layer for one image: its convolution, the filters around it, and its style.
 
@@ -84,6 +96,10 @@ class SynthesisSpec(ABC):
     @abstractmethod
     def layers(self, img_channels: int) -> tuple[Layer, ...]:
         """All layers that an image takes, in synthesis order."""
+
+    def outputs(self, img_channels: int) -> tuple[LayerOutput, ...]:
+        """What can be compared between layers, in synthesis order: a layer's output, and what it is summed up to."""
+        return tuple(LayerOutput(item.name, item.out_channels, item.out_size) for item in self.layers(img_channels))
 
     @abstractmethod
     def costs(self, img_channels: int, w_dim: int) -> tuple[LayerCost, ...]:

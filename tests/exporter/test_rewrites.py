@@ -36,6 +36,7 @@ from exporter.networks.deploy.passes import Pass, without
 from exporter.networks.deploy.phases import has_phases
 from exporter.networks.deploy.stylegan1 import repeating_kernel
 from exporter.networks.fir import filter_and_stride, insert_zeros, upsample_padded
+from exporter.networks.marks import collecting
 from exporter.networks.stylegan1 import repeat_pixels
 from exporter.splitting import check_split
 from runtime.mixing import identity_mask, parse_mask
@@ -126,13 +127,23 @@ def _deployed(
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_synthesis_is_exact(variant: str) -> None:
+def test_synthesis_and_every_layer_are_exact(variant: str) -> None:
     checkpoint = tiny_checkpoint(VARIANTS[variant])
     spec, network = checkpoint.spec, checkpoint.build(torch.float64)
     ws = _random(3, spec.num_ws, spec.w_dim)
     noise = [_random(3, 1, *shape) for shape in spec.noise_shapes]
     transform = _transforms(spec, 3)
-    _assert_exact(_deployed(checkpoint).image(ws, noise, transform), network.synthesis(ws, noise, transform))
+    with collecting() as ours:
+        measured = _deployed(checkpoint).image(ws, noise, transform)
+    with collecting() as theirs:
+        reference = network.synthesis(ws, noise, transform)
+    _assert_exact(measured, reference)
+    synthesis = spec.synthesis.outputs(spec.img_channels)
+    assert list(ours) == list(theirs) == [output.name for output in synthesis]
+    for output in synthesis:
+        assert theirs[output.name].shape[1:] == (output.channels, output.size, output.size)
+        own = ours[output.name][:, : output.channels]  # wider where channels were added
+        _assert_exact(own.expand(3, -1, -1, -1), theirs[output.name])
 
 
 PASSES = {

@@ -17,6 +17,7 @@ from exporter.networks.deploy.half import ACTIVATION_LIMIT, unit_channels
 from exporter.networks.deploy.passes import ALL, Pass
 from exporter.networks.deploy.up import UpConvolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
+from exporter.networks.marks import mark
 from runtime.parity import BF16, FP16, FP32
 from runtime.spec import GeneratorSpec, LabelInput, MappingSpec
 from runtime.up_forms import UpForm
@@ -76,7 +77,7 @@ class DeployMapping(nn.Module):
         x = normalize_second_moment(z) if c is None else self._with_label(z, c)
         for index in range(len(self.spec.features)):
             x = functional.linear(x, self.get_buffer(f"weight{index}"), self.get_buffer(f"bias{index}"))
-            x = functional.leaky_relu(x, LEAKY_SLOPE)
+            x = mark(f"mapping.fc{index}", functional.leaky_relu(x, LEAKY_SLOPE))
         return x
 
     def _with_label(self, z: Tensor, c: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exporter.networks.deploy.common import DeployMapping, DeploySynthesis, StyleMixer, Weights, constant
+from exporter.networks.marks import mark
 from runtime.spec import GeneratorSpec
 
 
@@ -36,4 +37,5 @@ class DeployPipeline(nn.Module):
         sources = [self.mapping(latent, c).unsqueeze(1) for latent in z]  # [N, 1, w_dim] each
         ws = sources[0] if len(sources) == 1 else self.mixer(torch.cat(sources, dim=1))
         mean = self.get_buffer("w_avg")
-        return self.synthesis(mean + psi.unsqueeze(1) * (ws - mean), noise, transform)  # [N, num_ws, w_dim]
+        ws = mark("ws", mean + psi.unsqueeze(1) * (ws - mean))  # [N, num_ws, w_dim]
+        return self.synthesis(ws, noise, transform)

@@ -34,6 +34,7 @@ from exporter.networks.deploy.common import (
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.deploy.up import UpConvolution
 from exporter.networks.mapping import LEAKY_SLOPE
+from exporter.networks.marks import mark
 from runtime.spec import GeneratorSpec, Layer, LayerKind, StyleGAN1Spec
 from runtime.up_forms import repeat_steps
 
@@ -126,7 +127,7 @@ class DeployStyleGAN1(DeploySynthesis):
         for layer in self.drawn:
             key = layer.name.replace(".", "_")
             if layer.kind is LayerKind.TO_RGB:
-                rgb = self._fade_in(rgb, self._to_rgb(x, key))
+                rgb = self._fade_in(rgb, mark(layer.name, self._to_rgb(x, key)))
                 continue
             if layer.kind is LayerKind.CONV:
                 x = self._convolve(x, layer, key)
@@ -135,7 +136,7 @@ class DeployStyleGAN1(DeploySynthesis):
                 scale, shift = self.get_buffer(f"{key}_scale"), self.get_buffer(f"{key}_shift")
             else:
                 scale, shift = split[f"{layer.name} scale"], split[f"{layer.name} shift"]
-            x = self.narrow(self._adapt(x, scale, shift))
+            x = mark(layer.name, self.narrow(self._adapt(x, scale, shift)))
         return Activations(x, rgb)
 
     def _fade_in(self, below: Tensor | None, image: Tensor) -> Tensor:

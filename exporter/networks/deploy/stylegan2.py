@@ -37,8 +37,10 @@ from exporter.networks.deploy.half import unit_styles
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.deploy.up import up_convolution
 from exporter.networks.mapping import EPSILON, LEAKY_SLOPE
+from exporter.networks.marks import mark
 from exporter.networks.stylegan2 import ACTIVATION_GAIN, RESNET_GAIN
 from runtime.spec import Architecture, GeneratorSpec, Layer, LayerKind, StyleGAN2Spec
+from runtime.spec.stylegan2 import image_output, sum_output
 from runtime.up_forms import UP, UpForm
 
 
@@ -244,10 +246,10 @@ class DeployStyleGAN2(DeploySynthesis):
             )
             x = self._activate(self.with_noise(x, key, layer.noise, noise), layer, key)
             if shortcut is not None and layer.name.endswith("conv1"):
-                x, shortcut = x + shortcut, None
-                x = self.narrow(x)
+                x, shortcut = mark(layer.name, x) + shortcut, None
+                x = mark(sum_output(layer), self.narrow(x))
             else:
-                x = self.narrow(x, clamped=self.network.conv_clamp is not None)
+                x = mark(layer.name, self.narrow(x, clamped=self.network.conv_clamp is not None))
         return Activations(x, image, shortcut)
 
     def finish(self, at: Activations) -> Tensor:
@@ -306,8 +308,10 @@ class DeployStyleGAN2(DeploySynthesis):
         else:
             rgb = functional.conv2d(self._scale(x, scale), self.get_buffer(f"{key}_weight"), bias)
         clamp = self.network.conv_clamp
-        rgb = rgb if clamp is None else rgb.clamp(-clamp, clamp)
-        return rgb if image is None else self._upsample(image, self.get_buffer("up_image")) + rgb
+        rgb = mark(layer.name, rgb if clamp is None else rgb.clamp(-clamp, clamp))
+        if image is None:
+            return rgb
+        return mark(image_output(layer), self._upsample(image, self.get_buffer("up_image")) + rgb)
 
     def _rgb_product(self, x: Tensor, key: str, scale: Tensor | None) -> Tensor:
         """[N, img_channels, C], each image's own weights, times [N, C, pixels]."""

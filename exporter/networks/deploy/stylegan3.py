@@ -41,6 +41,7 @@ from exporter.networks.deploy.filtered import DirectActivation, FilteredActivati
 from exporter.networks.deploy.half import FILTER_LIMIT, unit_styles
 from exporter.networks.deploy.passes import Pass
 from exporter.networks.mapping import EPSILON
+from exporter.networks.marks import mark
 from exporter.networks.stylegan3 import ACTIVATION_GAIN, AFFINE_FEATURES, sample_points
 from runtime.spec import FilteredLayer, Fourier, GeneratorSpec, LayerKind, StyleGAN3Spec
 
@@ -222,9 +223,10 @@ class DeployStyleGAN3(DeploySynthesis):
             x = self.narrow(x + bias[:, None, None], limit=FILTER_LIMIT)
             filtered = self.get_submodule(f"{layer.name}_filtered")
             x = self.narrow(filtered(self.widen(x))) if self._stays_wide(filtered) else filtered(x)
+            mark(layer.name, x)
         if self.drawn[-1].kind is not LayerKind.TO_RGB:
             return Activations(x)
-        return Activations(x, self._to_rgb(self._scale(x, scales.get(last)), norm))
+        return Activations(x, mark(last, self._to_rgb(self._scale(x, scales.get(last)), norm)))
 
     def finish(self, at: Activations) -> Tensor:
         """What the last layer made."""
@@ -235,7 +237,7 @@ class DeployStyleGAN3(DeploySynthesis):
         """The input, by its row of the stacked styles [N, L, 1, C], or a fixed one."""
         assert transform is not None
         style = stacked[:, -1, :, :AFFINE_FEATURES] if "input" in self.rows else self.get_buffer("input_style")
-        return self.narrow(self.entry(style, transform))
+        return mark("input", self.narrow(self.entry(style, transform)))
 
     def _scale(self, x: Tensor, scale: Tensor | None) -> Tensor:
         """x * s; where the style is fixed, it is in the weights."""

@@ -1,0 +1,53 @@
+"""Names of what layers put out, so that a graph's values can be found by the layer that made them.
+
+References and deployed forms mark the same tensors under the same names (`GeneratorSpec.outputs`) while they are run;
+whoever wants them collects them. Nobody else pays anything, and a graph is the same: a mark gives a value its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from torch import Tensor, nn
+
+_collected: ContextVar[dict[str, Tensor] | None] = ContextVar("collected", default=None)
+
+
+def mark(name: str, x: Tensor) -> Tensor:
+    """`x`, remembered as what the layer `name` puts out, where somebody collects that."""
+    collected = _collected.get()
+    if collected is not None and not any(x is other for other in collected.values()):
+        collected.setdefault(name, x)  # of several runs of a layer in one graph, the first has its name
+    return x
+
+
+@contextmanager
+def collecting() -> Iterator[dict[str, Tensor]]:
+    """What is marked meanwhile, by layer, in the order of synthesis."""
+    collected: dict[str, Tensor] = {}
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)
+
+
+class Marked(nn.Module):
+    """A module with what it marks for further outputs; `names` holds their names once it has run."""
+
+    def __init__(self, module: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.module = module
+        self._keep = names.extend  # torch.export restores whatever it sees change on a module
+
+    def forward(self, *arguments: Any) -> tuple[Tensor, ...]:
+        """The module's outputs, then what it marked. What is an output or an argument has a name already."""
+        with collecting() as collected:
+            outputs = self.module(*arguments)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        others = {name: x for name, x in collected.items() if not any(x is output for output in outputs)}
+        self._keep(others)
+        return (*outputs, *others.values())
