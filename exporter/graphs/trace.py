@@ -16,7 +16,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from exporter.networks.marks import Marked
+from exporter.networks.marks import WRAPPED, Marked
 from runtime.errors import ExportError
 
 OPSET = 17
@@ -82,12 +82,20 @@ def trace(
         )
     assert exported is not None
     model = exported.model
-    del model.graph.outputs[len(outputs) :]  # they keep the names of the layers that made them
+    _unwrap(model, len(outputs))
     _relabel(model, opset)
     _free_batches(model, inputs)
     strip(model, name)
     _check_operators(model)
     return model
+
+
+def _unwrap(model: ir.Model, outputs: int) -> None:
+    """Undo what `Marked` did to a graph, but for the names of what layers put out."""
+    del model.graph.outputs[outputs:]
+    for value in list(model.graph.initializers.values()):
+        assert value.name is not None
+        value.name = value.name.removeprefix(WRAPPED)
 
 
 @contextmanager

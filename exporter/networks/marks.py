@@ -13,6 +13,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+WRAPPED = "module."
+"""What `Marked` puts before the names of a module's constants."""
+
 _collected: ContextVar[dict[str, Tensor] | None] = ContextVar("collected", default=None)
 
 

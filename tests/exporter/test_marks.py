@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
@@ -26,6 +27,12 @@ def _named(graph: Graph, spec: GeneratorSpec) -> list[str]:
     """Names of outputs of layers, in the order in which the graph makes them."""
     known = {output.name for output in spec.outputs}
     return [value.name for node in graph.model.graph for value in node.outputs if value.name in known]
+
+
+def _makers(node: ir.Node) -> list[str | None]:
+    """The nodes that a node takes its inputs from."""
+    makers = (value.producer() if value is not None else None for value in node.inputs)
+    return [maker.name if maker is not None else None for maker in makers]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -65,10 +72,10 @@ def test_names_change_nothing_else(network: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(marks, "collecting", nothing_is_collected)
     plain = build_synthesis(checkpoint, form).model.graph
     assert [node.op_type for node in marked] == [node.op_type for node in plain]
+    assert list(marked.initializers) == list(plain.initializers)
+    assert not any(name.startswith(marks.WRAPPED) for name in marked.initializers)
     for node, other in zip(marked, plain):
-        assert [value and value.producer() and value.producer().name for value in node.inputs] == [
-            value and value.producer() and value.producer().name for value in other.inputs
-        ]
+        assert _makers(node) == _makers(other)
 
 
 def test_marks_survive_without_the_passes() -> None:
