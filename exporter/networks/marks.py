@@ -6,9 +6,10 @@ whoever wants them collects them. Nobody else pays anything, and a graph is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,24 +17,35 @@ from torch import Tensor, nn
 WRAPPED = "module."
 """What `Marked` puts before the names of a module's constants."""
 
-_collected: ContextVar[dict[str, Tensor] | None] = ContextVar("collected", default=None)
+
+@dataclass(frozen=True)
+class Collected:
+    """Tensors by layer; those of other layers than `wanted` (None: all) are let go."""
+
+    tensors: dict[str, Tensor]
+    wanted: Collection[str] | None
+
+
+_collected: ContextVar[Collected | None] = ContextVar("collected", default=None)
 
 
 def mark(name: str, x: Tensor) -> Tensor:
     """`x`, remembered as what the layer `name` puts out, where somebody collects that."""
     collected = _collected.get()
-    if collected is not None and not any(x is other for other in collected.values()):
-        collected.setdefault(name, x)  # of several runs of a layer in one graph, the first has its name
+    if collected is None or (collected.wanted is not None and name not in collected.wanted):
+        return x
+    if not any(x is other for other in collected.tensors.values()):
+        collected.tensors.setdefault(name, x)  # of several runs of a layer in one graph, the first has its name
     return x
 
 
 @contextmanager
-def collecting() -> Iterator[dict[str, Tensor]]:
-    """What is marked meanwhile, by layer, in the order of synthesis."""
-    collected: dict[str, Tensor] = {}
+def collecting(wanted: Collection[str] | None = None) -> Iterator[dict[str, Tensor]]:
+    """What is marked meanwhile, of all layers or those `wanted`, by layer in the order of synthesis."""
+    collected = Collected({}, wanted)
     token = _collected.set(collected)
     try:
-        yield collected
+        yield collected.tensors
     finally:
         _collected.reset(token)
 

@@ -1,0 +1,198 @@
+"""Find the first layer that differs: in one pass that reads all layers, or by bisection where memory is short."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from runtime.backends import GraphRunner
+from runtime.bundle import Bundle
+from runtime.graphs import OpenGraphs
+from runtime.layers.compare import LAYER_TOLERANCES, LayerFigures, compare_layer
+from runtime.layers.marked import IMAGE, layers_of, mark_bundle, read_model
+from runtime.layers.reference import LayerReference
+from runtime.layers.reports import LayerReport, Suspect
+from runtime.parity import FP32
+from runtime.spec import LayerOutput
+
+COPIES = 3
+"""How often a layer is in memory while it is compared: in the graph's memory, as it was read, and as it should be."""
+BYTES = 4
+"""Of a value: layers are read as float32."""
+MEMORY_SHARE = 0.5
+"""Part of the memory that is free which reading layers may take."""
+FALLBACK_MEMORY = 1 << 30
+"""Bytes to take where the system does not say what is free."""
+
+Inputs = Mapping[str, np.ndarray]
+OpenMarked = Callable[[Bundle], OpenGraphs]
+"""Opens a marked copy of a bundle in the way that is examined; engines are built for it."""
+Ask = Callable[["Difference"], Sequence[Suspect]]
+"""Tells the causes of the first layer that differs."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first layer out of tolerance: figures of all layers read, its expected and measured values [N, C, P]."""
+
+    graph: str
+    precision: str
+    output: LayerOutput
+    figures: Sequence[LayerFigures]
+    reference: np.ndarray
+    measured: np.ndarray
+    border: np.ndarray
+    opset: int
+    expected_opset: int
+    unmarked: float
+
+    @property
+    def own(self) -> LayerFigures:
+        """The figures of the layer itself."""
+        return next(item for item in self.figures if item.layer == self.output.name)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A graph to examine, opened: as it is, and a way to open a copy of its bundle that says more."""
+
+    bundle: Bundle
+    graph: str
+    precision: str
+    runner: GraphRunner
+    inputs: Inputs
+    images: np.ndarray
+    open_marked: OpenMarked
+
+
+def free_memory() -> int:
+    """Bytes that reading layers may take."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        line = next(line for line in text.splitlines() if line.startswith("MemAvailable:"))
+        return int(int(line.split()[1]) * 1024 * MEMORY_SHARE)
+    except (OSError, StopIteration, ValueError):
+        return FALLBACK_MEMORY
+
+
+def examine(subject: Subject, reference: LayerReference, memory: int, ask: Ask) -> LayerReport:
+    """Compare a graph's layers and name the first that is out of tolerance.
+
+    All layers are read in one pass where they fit into `memory` bytes. Else the last is read alone, and where it is out
+    of tolerance the first such layer is looked for by bisection, a pass for each layer read: an error, once there,
+    stays.
+    """
+    model = read_model(subject.bundle, subject.graph, subject.precision)
+    layers = layers_of(subject.bundle.spec, subject.graph, model)
+    reader = _Reader(subject, reference, layers)
+    size = sum(item.channels * (item.size or 1) ** 2 for item in layers)
+    if size * BYTES * COPIES * len(subject.images) <= memory:
+        figures, method = reader.read(list(layers)), "one pass"
+    else:
+        figures, method = _bisect(reader, list(layers)), "bisection"
+    first = next((item.layer for item in figures if not item.passed), None)
+    suspects: Sequence[Suspect] = ()
+    if first is not None:
+        own = bundle_opset(subject)
+        suspects = ask(reader.difference(first, figures, model.opset, own))
+    return LayerReport(
+        graph=subject.graph,
+        precision=subject.precision,
+        backend=subject.runner.backend.value,
+        device=subject.runner.device,
+        against=reference.name,
+        method=method,
+        layers=tuple(figures),
+        first=first,
+        suspects=tuple(suspects),
+        unmarked=reader.unmarked,
+    )
+
+
+def bundle_opset(subject: Subject) -> int:
+    """The opset that the manifest says the graph has."""
+    own = subject.bundle.precision_of(subject.graph, subject.precision)
+    return subject.bundle.graph(subject.graph, own).opset
+
+
+def _bisect(reader: _Reader, layers: list[LayerOutput]) -> list[LayerFigures]:
+    """Figures of the layers that were looked at, in order: among them the first out of tolerance."""
+    found = {len(layers) - 1: reader.read(layers[-1:])[0]}
+    good, bad = -1, len(layers) - 1
+    if not found[bad].passed:
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            found[middle] = reader.read([layers[middle]])[0]
+            good, bad = (middle, bad) if found[middle].passed else (good, middle)
+    return [found[index] for index in sorted(found)]
+
+
+class _Reader:
+    """Reads layers of a subject, compares them and keeps the values of the first that is out of tolerance."""
+
+    def __init__(self, subject: Subject, reference: LayerReference, layers: Mapping[LayerOutput, str]) -> None:
+        self._subject, self._reference, self._layers = subject, reference, layers
+        self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._image: np.ndarray | None = None
+        self.unmarked = 0.0
+
+    def read(self, outputs: Sequence[LayerOutput]) -> list[LayerFigures]:
+        """Figures of some layers, read in one run of the graph."""
+        subject = self._subject
+        allowed = LAYER_TOLERANCES[FP32 if subject.graph == "mapping" else subject.precision]
+        measured = self._run(outputs)
+        expected = self._reference.expected(outputs, subject.images)
+        figures: list[LayerFigures] = []
+        for item in outputs:
+            if item.name not in expected:
+                continue
+            truth = expected.pop(item.name)
+            values = self._reference.cut(item, measured.pop(item.name))
+            found = compare_layer(item, truth.values, values, truth.border, allowed)
+            if not found.passed and all(other.passed for other in figures):  # the first of them may be the first of all
+                self._kept[item.name] = truth.values, values, truth.border
+            figures.append(found)
+        return figures
+
+    def _run(self, outputs: Sequence[LayerOutput]) -> dict[str, np.ndarray]:
+        """Open a copy of the bundle that says these layers, run it, close it."""
+        subject = self._subject
+        final = [] if subject.graph == "mapping" else [IMAGE]
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylegan-edge-layers-")))
+            values = {item: self._layers[item] for item in outputs}
+            marked, names = mark_bundle(subject.bundle, subject.precision, {subject.graph: values}, folder)
+            graphs = subject.open_marked(marked)
+            stack.callback(graphs.close)
+            runner = graphs.mapping if subject.graph == "mapping" else graphs.synthesis
+            if subject.graph == "pipeline":
+                assert graphs.pipeline is not None
+                runner = graphs.pipeline
+            wanted = list(dict.fromkeys([*names[subject.graph].values(), *final]))
+            results = dict(zip(wanted, runner.run(subject.inputs, wanted)))
+        if final:
+            self._compare_image(results[IMAGE])
+        return {item.name: results[name] for item, name in names[subject.graph].items()}
+
+    def _compare_image(self, marked: np.ndarray) -> None:
+        """How far the graph as it is draws from the one that says more: a runtime may compute that in another way."""
+        if self._image is None:
+            self._image = self._subject.runner.run(self._subject.inputs, [IMAGE])[0]
+        spread = float(np.ptp(self._image)) or 1.0
+        off = float(np.abs(self._image - marked).max()) / spread
+        self.unmarked = max(self.unmarked, float(np.nan_to_num(off, nan=np.finfo(np.float64).max)))
+
+    def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int, expected_opset: int) -> Difference:
+        """The first layer out of tolerance, with its values."""
+        reference, measured, border = self._kept[layer]
+        output = next(item for item in self._layers if item.name == layer)
+        subject = self._subject
+        return Difference(
+            subject.graph, subject.precision, output, figures, reference, measured, border, opset, expected_opset,
+            self.unmarked,
+        )  # fmt: skip

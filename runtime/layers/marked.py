@@ -1,0 +1,93 @@
+"""A bundle whose graphs put out what their layers do, so that every backend that runs a bundle can say it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.bundle import Bundle, graph_key
+from runtime.errors import BundleError
+from runtime.files import sha256_of_path
+from runtime.layers.model_file import AddedOutput, ModelFile, with_outputs
+from runtime.manifest import MANIFEST, FileInfo, TensorInfo
+from runtime.parity import FP32
+from runtime.spec import Generation, GeneratorSpec, LayerOutput
+
+IMAGE, WS = "image", "ws"
+"""A graph's output, and the rows of `ws` that the pipeline graph makes for itself."""
+
+
+def read_model(bundle: Bundle, name: str, precision: str) -> ModelFile:
+    """What a graph's file says of itself."""
+    path = bundle.graph_path(name, bundle.precision_of(name, precision))
+    return ModelFile.read(path.read_bytes(), str(path))
+
+
+def layers_of(spec: GeneratorSpec, graph: str, model: ModelFile) -> dict[LayerOutput, str]:
+    """The outputs of layers that a graph can say, in order, and the value of the graph that each is.
+
+    The last layer of a graph makes the graph's own output, by whose name it goes. Raises BundleError where a graph has
+    no layers' names, as those of other exporters.
+    """
+    outputs: list[LayerOutput] = [item for item in spec.outputs if item.name.startswith("mapping.")]
+    if graph == "mapping":
+        last = {outputs[-1]: "w"}
+    else:
+        synthesis = list(spec.synthesis.outputs(spec.img_channels))
+        rows = [LayerOutput(WS, spec.num_ws, None)]
+        outputs = [*outputs, *rows, *synthesis] if graph == "pipeline" else synthesis
+        last = {synthesis[-1]: IMAGE}
+    known = set(model.values)
+    found = {item: item.name for item in outputs if item.name in known}
+    found |= {item: name for item, name in last.items() if item not in found and name in known}
+    if len(found) < 2:
+        raise BundleError(f"the {graph} graph's values have no layers' names; export the bundle again")
+    return found
+
+
+def mark_bundle(
+    bundle: Bundle, precision: str, wanted: Mapping[str, Mapping[LayerOutput, str]], folder: Path
+) -> tuple[Bundle, dict[str, dict[LayerOutput, str]]]:
+    """A copy of a bundle, without its engines, whose graphs have further outputs, all float32.
+
+    `wanted` has what each graph is to say, as `layers_of` found it. Also returns the output that each is in the copy.
+    """
+    graphs, files = dict(bundle.manifest.graphs), dict(bundle.manifest.files)
+    for name in files:
+        _link(bundle.path / name, folder / name)
+    names: dict[str, dict[LayerOutput, str]] = {}
+    for graph, values in wanted.items():
+        own = bundle.precision_of(graph, precision)
+        info = bundle.graph(graph, own)
+        known = {item.name for item in info.outputs}
+        padded = bundle.spec.generation is Generation.STYLEGAN3
+        added = {
+            item: AddedOutput(value, own != FP32, item.channels if padded and item.size else None)
+            for item, value in values.items()
+            if value not in known
+        }
+        path = folder / info.file
+        path.unlink()
+        path.write_bytes(with_outputs((bundle.path / info.file).read_bytes(), list(added.values())))
+        names[graph] = {item: added[item].name if item in added else value for item, value in values.items()}
+        described = [_described(bundle.spec, item, output.name) for item, output in added.items()]
+        graphs[graph_key(graph, own)] = dataclasses.replace(info, outputs=(*info.outputs, *described))
+        files[info.file] = FileInfo(sha256_of_path(path), path.stat().st_size)
+    changed = dataclasses.replace(bundle.manifest, graphs=graphs, files=files)
+    (folder / MANIFEST).write_text(changed.to_text(), encoding="utf-8")
+    return Bundle(folder), names
+
+
+def _described(spec: GeneratorSpec, item: LayerOutput, name: str) -> TensorInfo:
+    sizes = (spec.num_ws, spec.w_dim) if item.name == WS else (item.channels, *([item.size] * 2 if item.size else []))
+    return TensorInfo(name, "float32", ("batch", *sizes))
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system has no such links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,80 @@
+"""What layers are held against: what the reference put out for golden samples, whole or in part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from runtime.golden import GoldenSamples
+from runtime.layers.compare import border_of
+from runtime.layers.marked import WS
+from runtime.layers.probes import cut_probes, probe_pixels, split_probes
+from runtime.spec import GeneratorSpec, LayerOutput
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A layer's values [N, C, P] for N golden images, and which of the P pixels are on the border: bool [P]."""
+
+    values: np.ndarray
+    border: np.ndarray
+
+
+class LayerReference(Protocol):
+    """The truth. `images` are numbers of golden samples, `outputs` the layers to tell."""
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        ...
+
+    @property
+    def images(self) -> np.ndarray:
+        """The golden samples that it knows layers of."""
+        ...
+
+    def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
+        """The layers' values, by name."""
+        ...
+
+    def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:
+        """A measured output [N, C, size, size] or [N, C] -> the values that are compared, [N, C, P]."""
+        ...
+
+
+class StoredProbes:
+    """The values that a bundle keeps: a few of each channel."""
+
+    name = "stored values of the reference"
+
+    def __init__(self, spec: GeneratorSpec, golden: GoldenSamples) -> None:
+        self._probes = split_probes(spec, golden.probes)
+        self.images = np.arange(len(golden.probes))
+
+    def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
+        """The layers' values, by name."""
+        return {
+            item.name: Expected(self._probes[item.name][images], border_of(probe_pixels(item), item.size))
+            for item in outputs
+            if item.name != WS
+        }
+
+    def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:
+        """The few pixels of each channel."""
+        return cut_probes(output, measured)
+
+
+def whole_layer(output: LayerOutput, values: np.ndarray) -> np.ndarray:
+    """[N, C, ...] -> all values [N, C, P]."""
+    return values.reshape(*values.shape[:2], -1)
+
+
+def whole_border(output: LayerOutput) -> np.ndarray:
+    """Which pixels of a layer are on its border, one row after the other: bool [size * size]."""
+    if output.size is None:
+        return np.zeros(1, bool)
+    y, x = np.divmod(np.arange(output.size**2), output.size)
+    return border_of(np.stack([y, x], axis=1), output.size)
