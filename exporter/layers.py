@@ -57,7 +57,7 @@ class NetworkReference:
     name = "the reference in PyTorch"
 
     def __init__(self, network: ReferenceNetwork, bundle: Bundle, golden: GoldenSamples) -> None:
-        self._network, self._bundle, self._golden = network, bundle, golden
+        self.network, self._bundle, self._golden = network, bundle, golden
         self._fixed = fixed_rows(network, bundle.manifest.options.baked)
         self.images = np.arange(min(IMAGES, len(golden.styles)))
 
@@ -83,9 +83,9 @@ class NetworkReference:
         values: dict[str, np.ndarray] = {WS: self.ws(images)} if WS in wanted else {}
         if any(name.startswith("mapping.") for name in wanted):
             rows = self._golden.first[images]
-            values |= mapping_outputs(self._network, self._golden.z[rows], self._golden.c[rows])
+            values |= mapping_outputs(self.network, self._golden.z[rows], self._golden.c[rows])
         if any(item.size for item in outputs):
-            values |= synthesis_outputs(self._network, *self.synthesis_inputs(images), wanted)
+            values |= synthesis_outputs(self.network, *self.synthesis_inputs(images), wanted)
         return {item.name: Expected(whole_layer(item, values.pop(item.name)), whole_border(item)) for item in outputs}
 
     def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:

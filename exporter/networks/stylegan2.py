@@ -60,6 +60,7 @@ class SynthesisLayer(nn.Module):
     def __init__(self, layer: Layer, w_dim: int, network: StyleGAN2Spec, gain: float = 1.0) -> None:
         super().__init__()
         self.up = layer.up
+        self.demodulate = True  # a layer that is suspected of leaving it out is tried without
         self.gain = gain
         self.clamp = None if network.conv_clamp is None else network.conv_clamp * gain
         fan_in = layer.in_channels * 9
@@ -74,7 +75,7 @@ class SynthesisLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """x [N, in, H, W], w [N, w_dim], noise [N or 1, 1, H', W'] or None -> [N, out, H', W']."""
-        x = modulated_conv(x, self.weight * self.weight_gain, self.affine(w), True, self.up, self.kernel)
+        x = modulated_conv(x, self.weight * self.weight_gain, self.affine(w), self.demodulate, self.up, self.kernel)
         if noise is not None:
             x = x + noise * self.noise_strength
         x = x + self.bias[:, None, None]

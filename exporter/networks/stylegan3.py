@@ -89,6 +89,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.layer, self.clamp = layer, network.conv_clamp
         self.is_rgb = layer is network.filtered[-1]
+        self.demodulate = not self.is_rgb  # a layer that is suspected of leaving it out is tried without
         kernel = network.kernel_of(layer)
         self.weight = nn.Parameter(torch.zeros(layer.out_channels, layer.in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(layer.out_channels))
@@ -126,7 +127,8 @@ class SynthesisLayer(nn.Module):
             weight = self.weight * self.weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
             style = style * style.square().mean(dim=1, keepdim=True).rsqrt()
             modulated = weight[None] * style[:, None, :, None, None]  # [N, out, in, k, k]
-            modulated = modulated * (modulated.square().sum(dim=(2, 3, 4), keepdim=True) + EPSILON).rsqrt()
+            if self.demodulate:
+                modulated = modulated * (modulated.square().sum(dim=(2, 3, 4), keepdim=True) + EPSILON).rsqrt()
         modulated = modulated * self.magnitude_ema.rsqrt()
         x = x.reshape(1, batch * inputs, height, width)  # one group a sample
         modulated = modulated.reshape(batch * outputs, inputs, kernel, kernel)

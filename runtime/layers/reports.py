@@ -38,11 +38,14 @@ class Cause(str, Enum):
 
 @dataclass(frozen=True)
 class Suspect:
-    """A cause that the evidence speaks for. `left` is the part of the error that it does not explain: 0 to 1."""
+    """A cause that the evidence speaks for.
+
+    `left` is the part of the squared error that it does not explain, 0 to 1; None where that can't be said.
+    """
 
     cause: Cause
     evidence: str
-    left: float
+    left: float | None
 
 
 @dataclass(frozen=True)
