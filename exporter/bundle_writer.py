@@ -27,7 +27,7 @@ from exporter.quantize import SCHEMES, Quantizer, check_float_layers
 from exporter.splitting import check_split
 from exporter.tuning import resolve_target
 from runtime.backends import BackendName
-from runtime.bundle import CONSTANTS, GOLDEN, Bundle
+from runtime.bundle import CONSTANTS, GOLDEN, Bundle, graph_key
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
 from runtime.generator import default_batch
@@ -245,10 +245,11 @@ def _measure(bundle: Bundle, checkpoint: Checkpoint, form: Form, reference: Refe
     On ONNX Runtime, and in PyTorch where that has no operators for it.
     """
     for precision in bundle.precisions:
-        own = FP32 if precision == BF16 else precision
-        graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=own)
         if precision == BF16:
-            graphs = in_torch(graphs, checkpoint, dataclasses.replace(form, precision=precision))
+            has_pipeline = graph_key("pipeline", precision) in bundle.manifest.graphs
+            graphs = in_torch(checkpoint, dataclasses.replace(form, precision=precision), has_pipeline)
+        else:
+            graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=precision)
         if precision == FP32:
             yield _measure_mapping(graphs, reference)
         yield from _measure_images(bundle, graphs, reference)
