@@ -94,8 +94,6 @@ class PlanBuilder:
             return self._build(source, progress)
 
     def _build(self, source: Source, progress: ProgressReport) -> BuiltPlan:
-        if source.precision == BF16:  # what has no strong typing has no bfloat16 in graphs either
-            self._library.require(Feature.STRONG_TYPING)
         trt = self._library.module
         builder: tensorrt.Builder = trt.Builder(self._log)
         network: tensorrt.INetworkDefinition = builder.create_network(_network_flags(self._library))
@@ -208,10 +206,13 @@ class PlanBuilder:
 def check_precision(library: Library, precision: str) -> None:
     """Raise InputError where this TensorRT lacks what a graph of this precision is made of.
 
-    Float8's opset, 19, came with strong typing, by which a graph's own types count.
+    Float8's opset, 19, came with strong typing, by which a graph's own types count; what has none has no bfloat16 in
+    graphs either.
     """
     if precision == FP8:
         library.require(Feature.FLOAT8)
+    if precision == BF16:
+        library.require(Feature.STRONG_TYPING)
 
 
 def _check_dtypes(source: Source) -> None:

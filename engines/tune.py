@@ -20,7 +20,7 @@ import numpy as np
 from engines.builder import PlanBuilder, Source
 from engines.options import BuildOptions
 from engines.progress import Report
-from engines.up_graph import BATCH, INPUT, OPSET, OUTPUT, UpGraph, UpLayer, layer_graph
+from engines.up_graph import BATCH, INPUT, OUTPUT, UpGraph, UpLayer, layer_graph
 from runtime.backends import RunOptions
 from runtime.backends.tensorrt import open_graph
 from runtime.backends.tensorrt.runner import TensorRtGraph
@@ -30,6 +30,7 @@ from runtime.engine_record import ENGINE_FORMAT, EngineRecord, LayerTuning, Plan
 from runtime.engines import Engine, plan_path
 from runtime.errors import EngineBuildError, InputError
 from runtime.manifest import GraphInfo, TensorInfo
+from runtime.opsets import OPSET
 from runtime.tensorrt.versions import Library
 from runtime.up_forms import UP, UpForm
 

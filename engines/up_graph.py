@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from runtime.extras import require
+from runtime.opsets import IR_VERSIONS, OPSET
 from runtime.up_forms import (
     UP,
     Branches,
@@ -34,8 +35,6 @@ KERNEL = 3
 ROUNDINGS = 4
 """Units of the last place, of the largest tap, by which a filter's taps may differ from a product of two lines: each
 was rounded once, and finding the line adds about as much."""
-OPSET, IR_VERSION = 17, 8
-"""Of a layer's graph: what every TensorRT from 8.6 up reads, as the bundle's own."""
 INPUT, OUTPUT, BATCH = "x", "y", "batch"
 """Names in a layer's graph."""
 _DEFAULTS: dict[str, Any] = {
@@ -109,7 +108,7 @@ def layer_graph(layer: UpLayer, form: UpForm) -> bytes:
         writer.constants,
     )
     opsets = [helper.make_opsetid("", OPSET)]
-    content: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString(
+    content: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSIONS[OPSET]).SerializeToString(
         deterministic=True
     )
     return content

@@ -27,7 +27,7 @@ from exporter.quantize import SCHEMES, Quantizer, check_float_layers
 from exporter.splitting import check_split
 from exporter.tuning import resolve_target
 from runtime.backends import BackendName
-from runtime.bundle import CONSTANTS, GOLDEN, Bundle
+from runtime.bundle import CONSTANTS, GOLDEN, Bundle, graph_key
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
 from runtime.generator import default_batch
@@ -122,7 +122,7 @@ def export(
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,
-            options=dataclasses.replace(_options(chosen, mode, baked, form, split), float_layers=kept),
+            options=_options(chosen, baked, form, split, kept),
             graphs=described,
             parity=(),
             provenance=provenance,
@@ -170,11 +170,19 @@ def _resolve_mask(mask: Mask | np.ndarray | str | None, num_ws: int) -> Mask:
 
 
 def _options(
-    mask: Mask, noise: NoiseMode, baked: tuple[BakedStyle, ...], form: Form, split: int | None
+    mask: Mask, baked: tuple[BakedStyle, ...], form: Form, split: int | None, float_layers: tuple[str, ...]
 ) -> ExportOptions:
-    rows = tuple(tuple(float(value) for value in row) for row in mask.matrix)
-    skipped = tuple(names_of(ALL - form.passes))
-    return ExportOptions(noise, rows, mask.sources, mask.is_identity, baked, split, form.target.value, skipped)
+    return ExportOptions(
+        noise=NoiseMode(form.noise),
+        mask=tuple(tuple(float(value) for value in row) for row in mask.matrix),
+        sources=mask.sources,
+        identity_mask=mask.is_identity,
+        baked=baked,
+        split=split,
+        tuned_for=form.target.value,
+        skipped_passes=tuple(names_of(ALL - form.passes)),
+        float_layers=float_layers,
+    )
 
 
 def _graphs(
@@ -215,12 +223,14 @@ def _provenance(checkpoint: Checkpoint, bake_noise: int | None) -> Provenance:
         checkpoint_sha256=checkpoint.sha256,
         checkpoint_format=checkpoint.source.value,
         mean_w=stored if checkpoint.has_mean_w else f"computed from {SAMPLES} samples, seed {SEED}",
-        noise=_noise_origin(checkpoint) if bake_noise is None else f"drawn from seed {bake_noise}, as asked for",
+        noise=_noise_origin(checkpoint, bake_noise),
         versions={name: _version(name) for name in RECORDED_VERSIONS},
     )
 
 
-def _noise_origin(checkpoint: Checkpoint) -> str:
+def _noise_origin(checkpoint: Checkpoint, bake_noise: int | None) -> str:
+    if bake_noise is not None:
+        return f"drawn from seed {bake_noise}, as asked for"
     if not checkpoint.spec.noise_inputs:
         return NO_NOISE
     return "stored in the checkpoint" if checkpoint.has_noise else f"drawn from seed {NOISE_SEED}"
@@ -245,10 +255,11 @@ def _measure(bundle: Bundle, checkpoint: Checkpoint, form: Form, reference: Refe
     On ONNX Runtime, and in PyTorch where that has no operators for it.
     """
     for precision in bundle.precisions:
-        own = FP32 if precision == BF16 else precision
-        graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=own)
         if precision == BF16:
-            graphs = in_torch(graphs, checkpoint, dataclasses.replace(form, precision=precision))
+            has_pipeline = graph_key("pipeline", precision) in bundle.manifest.graphs
+            graphs = in_torch(checkpoint, dataclasses.replace(form, precision=precision), has_pipeline)
+        else:
+            graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=precision)
         if precision == FP32:
             yield _measure_mapping(graphs, reference)
         yield from _measure_images(bundle, graphs, reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,30 +11,31 @@ from torch import Tensor
 
 from exporter.checkpoints import Checkpoint
 from exporter.graphs.build import pipeline_form
-from exporter.networks.deploy import Form, deploy_pipeline, deploy_synthesis
+from exporter.networks.deploy import DeployMapping, DeploySynthesis, Form, deploy_pipeline, deploy_synthesis
 from runtime.backends import BackendName
 from runtime.graphs import OpenGraphs
+from runtime.manifest import NoiseMode
 from runtime.spec import TRANSFORM, latent_names, noise_name
 
-OUTPUTS = ("image", "pixels")
+IMAGES = ("image", "pixels")
 Named = Mapping[str, Tensor]
 
 
 class TracedGraph:
-    """A module that a graph was traced from, called with the graph's inputs."""
+    """A module that a graph was traced from, called with the graph's inputs; it returns the outputs in order."""
 
     backend = BackendName.AUTO  # none of the runtime's
     device = "cpu"
     max_batch: int | None = None
 
-    def __init__(self, call: Callable[[Named], Any]) -> None:
-        self._call = call
+    def __init__(self, call: Callable[[Named], Any], outputs: Sequence[str]) -> None:
+        self._call, self._outputs = call, outputs
 
     def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
         """Arrays by input name -> the named outputs, in order."""
         tensors = {name: torch.tensor(array) for name, array in inputs.items()}
         with torch.no_grad():
-            found = dict(zip(OUTPUTS, self._call(tensors)))
+            found = dict(zip(self._outputs, self._call(tensors)))
         return [found[name].numpy() for name in outputs]
 
     def memory(self) -> None:
@@ -45,16 +45,24 @@ class TracedGraph:
         """Nothing to do."""
 
 
-def in_torch(graphs: OpenGraphs, checkpoint: Checkpoint, form: Form) -> OpenGraphs:
-    """Graphs of float32, opened: the same ones in a form's precision, but for mapping, which is float32 always."""
-    synthesis = TracedGraph(_synthesis(checkpoint, form))
-    pipeline = None if graphs.pipeline is None else TracedGraph(_pipeline(checkpoint, form))
-    return dataclasses.replace(graphs, synthesis=synthesis, pipeline=pipeline, precision=form.precision, split=None)
+def in_torch(checkpoint: Checkpoint, form: Form, pipeline: bool) -> OpenGraphs:
+    """The graphs that a checkpoint is exported to in a form, but for a split; `pipeline` says whether there is one."""
+    return OpenGraphs(
+        mapping=TracedGraph(_mapping(checkpoint), ["w"]),
+        synthesis=TracedGraph(_synthesis(checkpoint, form), IMAGES),
+        pipeline=TracedGraph(_pipeline(checkpoint, form), IMAGES) if pipeline else None,
+        precision=form.precision,
+    )
+
+
+def _mapping(checkpoint: Checkpoint) -> Callable[[Named], Any]:
+    module = DeployMapping(checkpoint.spec.mapping, checkpoint.weights).eval()
+    return lambda given: [module(given["z"], given.get("c"))]
 
 
 def _synthesis(checkpoint: Checkpoint, form: Form) -> Callable[[Named], Any]:
     module = deploy_synthesis(checkpoint.spec, checkpoint.weights, form).eval()
-    return lambda given: module(given["styles"], _noise(given), given.get(TRANSFORM))
+    return lambda given: module(given["styles"], _noise(given, module), given.get(TRANSFORM))
 
 
 def _pipeline(checkpoint: Checkpoint, form: Form) -> Callable[[Named], Any]:
@@ -64,11 +72,12 @@ def _pipeline(checkpoint: Checkpoint, form: Form) -> Callable[[Named], Any]:
 
     def call(given: Named) -> Any:
         latents = tuple(given[name] for name in names)
-        return module(latents, given.get("c"), given["psi"], _noise(given), given.get(TRANSFORM))
+        return module(latents, given.get("c"), given["psi"], _noise(given, module.synthesis), given.get(TRANSFORM))
 
     return call
 
 
-def _noise(given: Named) -> tuple[Tensor, ...]:
-    count = sum(name.startswith(noise_name(0)[:-2]) for name in given)
-    return tuple(given[noise_name(index)] for index in range(count))
+def _noise(given: Named, module: DeploySynthesis) -> tuple[Tensor, ...]:
+    """What the module takes, in its order; nothing where its noise is no input."""
+    explicit = module.noise == NoiseMode.EXPLICIT.value
+    return tuple(given[noise_name(index)] for index in module.noise_inputs) if explicit else ()

@@ -21,7 +21,7 @@ from exporter.checkpoints import Checkpoint
 from exporter.checkpoints.layout import STORED_TRANSFORM
 from exporter.golden import affordable_images
 from exporter.graphs import Graph, GraphName
-from exporter.graphs.trace import IR_VERSIONS, OPSET, strip
+from exporter.graphs.trace import strip
 from runtime.backends import RunOptions
 from runtime.backends.onnxruntime import OnnxRuntimeGraph
 from runtime.bundle import graph_key
@@ -29,6 +29,7 @@ from runtime.errors import InputError
 from runtime.latents import latents, one_hot
 from runtime.mixing import Mask
 from runtime.noise import noise_arrays
+from runtime.opsets import IR_VERSIONS, OPSET
 from runtime.parity import FP8, INT8
 from runtime.spec import TRANSFORM, latent_names, noise_name
 

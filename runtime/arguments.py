@@ -11,12 +11,25 @@ from runtime.errors import InputError
 from runtime.noise import as_floats
 
 OUTPUTS = ("image", "pixels")
+MAX_PSI = 100.0
+"""Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
 
 
 def check_output(output: str) -> None:
     """Raise InputError unless a synthesis graph has such an output."""
     if output not in OUTPUTS:
         raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
+
+
+def check_psi(psi: Any) -> float:
+    """A truncation factor within bounds. Raises InputError otherwise."""
+    try:
+        value = float(psi)
+    except (TypeError, ValueError):
+        raise InputError(f"psi is {psi!r}, expected a number") from None
+    if not abs(value) <= MAX_PSI:
+        raise InputError(f"psi is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
+    return value
 
 
 def floats(name: str, value: Any, shape: Sequence[int | None]) -> np.ndarray:

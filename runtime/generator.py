@@ -10,21 +10,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from runtime.arguments import check_output, floats
+from runtime.arguments import check_output, check_psi, floats
 from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
-from runtime.backends.base import is_constant
+from runtime.backends.base import frozen
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
 from runtime.fastest import AUTO, MIN_PSNR, Sample, check_min_psnr, fastest, open_candidates, qualified
 from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.latency import Latency, measure_latency
-from runtime.latents import latents, one_hot
+from runtime.latents import labels, latents
 from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
 from runtime.noise import Noise, check_whole, noise_arrays
 from runtime.parity import FP32
-from runtime.session import Session
+from runtime.session import Session, check_rows
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 from runtime.transforms import check_transform
 
@@ -32,11 +32,6 @@ BATCH_VALUES = 1 << 25
 """Values of a batch's largest activation unless told otherwise: as many as one 1024 px image of a StyleGAN2 takes."""
 MAX_DEFAULT_BATCH = 16
 """Largest batch unless told otherwise: throughput on a CPU no longer grows beyond it."""
-
-MAX_PSI = 100.0
-"""Largest |psi|: artists stay within 5, and far above it float32 overflows into NaN."""
-
-
 Cutoff = int | None | Literal["own"]
 """How many rows to truncate: a number, None for all, or "own": as the checkpoint's own code does."""
 
@@ -84,11 +79,7 @@ class Generator:
         Raises BundleError, IntegrityError, InputError, and where the backend can't be had BackendUnavailableError,
         MissingDependencyError or EngineMismatchError.
         """
-        try:
-            name = BackendName(backend)
-        except ValueError:
-            known = ", ".join(item.value for item in BackendName)
-            raise InputError(f"backend {backend!r} is unknown, expected one of {known}") from None
+        name = BackendName.of(backend)
         options = RunOptions(threads, gpu, contexts, cuda_graphs)
         least = check_min_psnr(min_psnr)
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
@@ -179,13 +170,7 @@ class Generator:
 
     def labels(self, classes: int | Sequence[int], count: int | None = None) -> np.ndarray:
         """One-hot labels [N, c_dim] of class numbers, or of one class for `count` images."""
-        if not self.spec.c_dim:
-            raise InputError("a class was given, but this generator is unconditional: leave it out")
-        numbers = [classes] * (count or 1) if isinstance(classes, int) else list(classes)
-        for number in numbers:
-            if not 0 <= number < self.spec.c_dim:
-                raise InputError(f"class {number} is out of range, expected 0 to {self.spec.c_dim - 1}")
-        return one_hot(numbers, self.spec.c_dim)
+        return labels([classes] * (count or 1) if isinstance(classes, int) else list(classes), self.spec.c_dim)
 
     def map(self, z: Any, c: Any = None) -> np.ndarray:
         """`z` [N, z_dim] and, where the generator is conditional, labels `c` [N, c_dim] -> `w` [N, w_dim]."""
@@ -277,23 +262,9 @@ class Generator:
         that draws was built without them.
         """
         styles = floats("fixed", fixed, self._style_shape)
-        self._check_rows(rows)
+        check_rows(self.bundle, rows)
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
         return Session(self._split_graphs(), styles, others, self.batch_size)
-
-    def _check_rows(self, rows: int | None) -> None:
-        split, path = self.bundle.manifest.options.split, self.bundle.path
-        if split is None:
-            raise InputError(f"{path}: was not split, so no layer can be left out; export it again with --split ROWS")
-        if rows is None:
-            return
-        if check_whole("rows", rows) > self.spec.num_ws:
-            raise InputError(f"rows is {rows}, expected {split} to {self.spec.num_ws}")
-        if rows < split:
-            raise InputError(
-                f"{path}: is split at row {split}, but only {rows} rows stay; hold {split} rows still, "
-                f"or export it again with {f'--split {rows}' if rows > 0 else 'another --split'}"
-            )
 
     def _split_graphs(self) -> SplitGraphs:
         with self._opening:
@@ -401,10 +372,7 @@ class Generator:
             return noise_arrays(self.spec, noise, self.bundle.stored_noise)
         kept = self._kept_noise  # another thread may put its own there meanwhile
         if kept is None or kept[0] != noise:
-            found = noise_arrays(self.spec, noise, self.bundle.stored_noise)
-            arrays = [array if is_constant(array) else array.copy() for array in found]
-            for array in arrays:
-                array.setflags(write=False)
+            arrays = [frozen(array) for array in noise_arrays(self.spec, noise, self.bundle.stored_noise)]
             self._kept_noise = (noise, arrays)
             return arrays
         return kept[1]
@@ -420,14 +388,3 @@ class Generator:
                 raise InputError(f"a transform was given, but {self.spec.generation.value} takes none: leave it out")
             return {}
         return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
-
-
-def check_psi(psi: Any) -> float:
-    """A truncation factor within bounds. Raises InputError otherwise."""
-    try:
-        value = float(psi)
-    except (TypeError, ValueError):
-        raise InputError(f"psi is {psi!r}, expected a number") from None
-    if not abs(value) <= MAX_PSI:
-        raise InputError(f"psi is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
-    return value

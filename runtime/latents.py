@@ -34,6 +34,16 @@ def one_hot(classes: Sequence[int] | np.ndarray, c_dim: int) -> np.ndarray:
     return labels
 
 
+def labels(classes: Sequence[int], c_dim: int) -> np.ndarray:
+    """float32 [N, c_dim]: the label of each class, for a generator of `c_dim` classes. Raises InputError for others."""
+    if not c_dim:
+        raise InputError("a class was given, but this generator is unconditional: leave it out")
+    for number in classes:
+        if not 0 <= number < c_dim:
+            raise InputError(f"class {number} is out of range, expected 0 to {c_dim - 1}")
+    return one_hot(classes, c_dim)
+
+
 def parse_numbers(text: str, what: str = "seed") -> list[int]:
     """Read `0-7,42` into a list. Raises InputError for anything else, saying which part."""
     numbers: list[int] = []

@@ -8,9 +8,27 @@ from typing import Any
 import numpy as np
 
 from runtime.arguments import check_output, floats
-from runtime.backends.base import is_constant
+from runtime.backends.base import frozen
+from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.graphs import SplitGraphs
+from runtime.noise import check_whole
+
+
+def check_rows(bundle: Bundle, rows: int | None) -> None:
+    """Raise InputError unless a bundle has a session for a caller that holds the first `rows` of `ws` still."""
+    options, spec, path = bundle.manifest.options, bundle.spec, bundle.path
+    if options.split is None:
+        raise InputError(f"{path}: was not split, so no layer can be left out; export it again with --split ROWS")
+    if rows is None:
+        return
+    if check_whole("rows", rows) > spec.num_ws:
+        raise InputError(f"rows is {rows}, expected {options.split} to {spec.num_ws}")
+    if rows < options.split:
+        raise InputError(
+            f"{path}: is split at row {options.split}, but only {rows} rows stay; hold {options.split} rows still, "
+            f"or export it again with {f'--split {rows}' if rows > 0 else 'another --split'}"
+        )
 
 
 class Session:
@@ -33,7 +51,7 @@ class Session:
         self._batch_size = batch_size
         self._count = len(fixed)
         # What nobody can write into may stay on a GPU from one call to the next.
-        self._others = {name: _frozen(array) for name, array in others.items() if name in graphs.tail_inputs}
+        self._others = {name: frozen(array) for name, array in others.items() if name in graphs.tail_inputs}
         self._kept: dict[str, Any] | None = self._run_head(fixed, others)
 
     def _run_head(self, fixed: np.ndarray, others: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -85,11 +103,3 @@ class Session:
 def _rows(arrays: Mapping[str, Any], part: slice) -> dict[str, Any]:
     """Some images' rows of arrays that have one for each; those with one for all as they are."""
     return {name: array if len(array) == 1 else array[part] for name, array in arrays.items()}
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    """An array that nobody can write into: itself where nobody can, else a copy."""
-    if not is_constant(array):
-        array = array.copy()
-        array.setflags(write=False)
-    return array

@@ -50,7 +50,7 @@ class Finite(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse; NaN and infinity are refused."""
-        from runtime.generator import check_psi
+        from runtime.arguments import check_psi
 
         try:
             return check_psi(value)

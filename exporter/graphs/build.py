@@ -14,7 +14,7 @@ import onnx_ir as ir
 import torch
 
 from exporter.checkpoints import Checkpoint
-from exporter.graphs.trace import BATCH, BF16_OPSET, OPSET, TRACE_BATCH, GraphInput, trace
+from exporter.graphs.trace import BATCH, TRACE_BATCH, GraphInput, trace
 from exporter.networks.deploy import (
     DeployMapping,
     DeploySynthesis,
@@ -28,6 +28,7 @@ from exporter.splitting import check_split
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
 from runtime.manifest import GraphInfo, NoiseMode, TensorInfo
+from runtime.opsets import BF16_OPSET, OPSET
 from runtime.parity import BF16
 from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
 

@@ -18,13 +18,8 @@ from torch import nn
 
 from exporter.networks.marks import WRAPPED, Marked
 from runtime.errors import ExportError
+from runtime.opsets import IR_VERSIONS, OPSET
 
-OPSET = 17
-"""What every TensorRT from 8.6 (JetPack 6.0) up reads."""
-BF16_OPSET = 22
-"""The first in which a convolution takes bfloat16."""
-IR_VERSIONS = {OPSET: 8, BF16_OPSET: 10}
-"""The ONNX IR version that belongs to an opset."""
 LEAST_TRACED = 18
 """The least that torch's exporter writes. Its graphs are relabelled, where every operator's definition is the same."""
 DEBRIS = frozenset({"Shape", "Constant", "Identity"})

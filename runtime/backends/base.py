@@ -27,6 +27,15 @@ class BackendName(str, Enum):
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
 
+    @classmethod
+    def of(cls, name: str | BackendName) -> BackendName:
+        """The backend of a name. Raises InputError where it is none's."""
+        try:
+            return cls(name)
+        except ValueError:
+            known = ", ".join(item.value for item in cls)
+            raise InputError(f"backend {name!r} is unknown, expected one of {known}") from None
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -107,3 +116,11 @@ def is_constant(array: np.ndarray) -> bool:
             return False
         owner = owner.base
     return owner is None or isinstance(owner, bytes)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """An array that nobody can write into, which may stay on a GPU between calls: itself if nobody can, else a copy."""
+    if not is_constant(array):
+        array = array.copy()
+        array.setflags(write=False)
+    return array

@@ -100,6 +100,12 @@ def test_float8_is_refused_where_there_is_no_strong_typing() -> None:
         check_precision(library("8.6.1"), precision)
 
 
+def test_bfloat16_is_refused_where_there_is_no_strong_typing() -> None:
+    with pytest.raises(InputError, match=r"^TensorRT 8\.6\.1 has no strong typing"):
+        check_precision(library("8.6.1"), "bf16")
+    check_precision(library("10.3.0", Flavour.TENSORRT, *Feature.STRONG_TYPING.value.names), "bf16")
+
+
 def test_a_version_that_has_an_option_takes_it() -> None:
     found = library("10.9.0", Flavour.TENSORRT, *Feature.SAME_CAPABILITY.value.names)
     BuildOptions(flags=EngineFlags(hardware=Hardware.SAME_CAPABILITY)).check(found)

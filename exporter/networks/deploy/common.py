@@ -126,13 +126,13 @@ class StyleMixer(nn.Module):
 
 
 class StackedAffine(nn.Module):
-    """Layer rows [N, L, w_dim] -> all layers' styles [N, L, 1, C], by one batched matrix product.
+    """Layer rows [N, L, w_dim] -> all layers' styles [N, L, 1, C]: `batched`, by one matrix product, else one a layer.
 
     Layers are stacked, padded with zeros to the widest, C. `affines` holds each layer's weight [features, w_dim] and
     bias [features], gains included.
     """
 
-    def __init__(self, affines: Sequence[tuple[np.ndarray, np.ndarray]], width: int, batched: bool = True) -> None:
+    def __init__(self, affines: Sequence[tuple[np.ndarray, np.ndarray]], width: int, batched: bool) -> None:
         super().__init__()
         self.width, self.batched = width, batched
         weight = np.zeros((len(affines), affines[0][0].shape[1], width))

@@ -57,69 +57,87 @@ HELD_PRODUCTS = 1
 """Passes over a transposed convolution's products. Written and read would be 2, which fits worse: caches hold some."""
 PLAIN_FORMS = frozenset({UpForm.PHASES, UpForm.POLYPHASE, UpForm.FACTORED})
 """The forms without a transposed convolution."""
+THIN_OUTPUTS = 2
+"""Output channels of the kernel that stands for a layer's: of one, a depthwise filter would look like a plain one."""
 
 
 def choose_form(target: Target, weight: np.ndarray, taps: np.ndarray, side: int, plain: bool = False) -> UpForm:
     """The form that should take the least time for an input of `side` x `side`; the first of equals.
 
-    `plain` leaves out the forms with a transposed convolution.
+    Only the shape of `weight` [out, in, k, k] counts. `plain` leaves out the forms with a transposed convolution.
     """
     forms = [form for form in available_forms(taps) if form in PLAIN_FORMS or not plain]
-    return min(forms, key=lambda form: estimate(MACHINES[target], up_steps(form, weight, taps), side))
+    outputs, inputs, *size = weight.shape
+    thin = np.zeros((min(outputs, THIN_OUTPUTS), 1, *size))  # the whole weight's constants would take long to make
+    machine, wider = MACHINES[target], outputs / len(thin)
+    return min(forms, key=lambda form: estimate(machine, up_steps(form, thin, taps), side, wider, inputs))
 
 
-def estimate(machine: Machine, steps: Sequence[Step], side: int) -> float:
-    """Seconds of one image's operators."""
-    image = Shape(0, side)
-    return _walk(machine, steps, image, side)[0]
+def estimate(machine: Machine, steps: Sequence[Step], side: int, outputs: float = 1, inputs: float = 1) -> float:
+    """Seconds of one image's operators, for a layer of `outputs` and `inputs` times as many channels as the steps'."""
+    return _Layer(machine, side, outputs, inputs).walk(steps, Shape(0, side))[0]
 
 
 @dataclass(frozen=True)
 class Shape:
     """Of an image: its channels (0 where the step after it tells), its height and width."""
 
-    channels: int
+    channels: float
     side: int
 
     @property
-    def values(self) -> int:
+    def values(self) -> float:
         """How many it holds."""
         return self.channels * self.side**2
 
 
-def _walk(machine: Machine, steps: Sequence[Step], image: Shape, entry: int) -> tuple[float, Shape]:
-    """Seconds, and what comes out; `entry` is the side of the layer's own input."""
-    total = 0.0
-    for step in steps:
-        seconds, image = _walk_step(machine, step, image, entry)
-        total += seconds + machine.step
-    return total, image
+@dataclass(frozen=True)
+class _Layer:
+    """A layer whose own input has `side` rows, of `outputs` and `inputs` times as many channels as its steps."""
 
+    machine: Machine
+    side: int
+    outputs: float
+    inputs: float
 
-def _walk_step(machine: Machine, step: Step, image: Shape, entry: int) -> tuple[float, Shape]:
-    if isinstance(step, TransposedConvolution):
-        inputs, outputs, size, _ = step.weight.shape
+    def walk(self, steps: Sequence[Step], image: Shape) -> tuple[float, Shape]:
+        """Seconds, and what comes out."""
+        total = 0.0
+        for step in steps:
+            seconds, image = self._walk_step(step, image)
+            total += seconds + self.machine.step
+        return total, image
+
+    def _walk_step(self, step: Step, image: Shape) -> tuple[float, Shape]:
+        if isinstance(step, TransposedConvolution):
+            return self._walk_transposed(step, image)
+        if isinstance(step, Correlation):
+            return self._walk_correlation(step, image)
+        if isinstance(step, Branches):
+            found = [self.walk(part, image) for part in step.parts]
+            result = Shape(sum(shape.channels for _, shape in found), found[0][1].side)
+            return sum(seconds for seconds, _ in found) + self._seconds(0, 2 * result.values), result
+        if isinstance(step, Interleave):
+            return self._seconds(0, 2 * image.values), Shape(image.channels / UP**2, image.side * UP)
+        result = Shape(image.channels, step.factor * self.side + step.offset)
+        return self._seconds(0, 2 * result.values), result
+
+    def _walk_transposed(self, step: TransposedConvolution, image: Shape) -> tuple[float, Shape]:
+        inputs, outputs = self.inputs * step.weight.shape[0], self.outputs * step.weight.shape[1]
+        size = step.weight.shape[2]
         image, result = Shape(inputs, image.side), Shape(outputs, (image.side - 1) * UP + size - 2 * step.padding)
         products = outputs * size**2 * image.side**2
         moved = image.values + result.values + HELD_PRODUCTS * products
-        return _seconds(machine, machine.transposed * inputs * products, moved), result
-    if isinstance(step, Correlation):
+        return self._seconds(self.machine.transposed * inputs * products, moved), result
+
+    def _walk_correlation(self, step: Correlation, image: Shape) -> tuple[float, Shape]:
+        """A depthwise one takes as many channels as it gives."""
         outputs, inputs, size, width = step.weight.shape
-        image, result = (
-            Shape(inputs * step.groups, image.side),
-            Shape(outputs, image.side + 2 * step.padding[0] - size + 1),
-        )
-        rate = machine.plain if step.groups == 1 else machine.depthwise
-        return _seconds(machine, rate * inputs * size * width * result.values, image.values + result.values), result
-    if isinstance(step, Branches):
-        found = [_walk(machine, part, image, entry) for part in step.parts]
-        result = Shape(sum(shape.channels for _, shape in found), found[0][1].side)
-        return sum(seconds for seconds, _ in found) + _seconds(machine, 0, 2 * result.values), result
-    if isinstance(step, Interleave):
-        return _seconds(machine, 0, 2 * image.values), Shape(image.channels // UP**2, image.side * UP)
-    result = Shape(image.channels, step.factor * entry + step.offset)
-    return _seconds(machine, 0, 2 * result.values), result
+        plain, result = step.groups == 1, Shape(self.outputs * outputs, image.side + 2 * step.padding[0] - size + 1)
+        taken = self.inputs * inputs if plain else inputs
+        image = Shape(taken if plain else result.channels, image.side)
+        rate = self.machine.plain if plain else self.machine.depthwise
+        return self._seconds(rate * taken * size * width * result.values, image.values + result.values), result
 
-
-def _seconds(machine: Machine, scaled_products: float, values: float) -> float:
-    return 1e-9 * (scaled_products + machine.gigabyte * VALUE_BYTES * values)
+    def _seconds(self, scaled_products: float, values: float) -> float:
+        return 1e-9 * (scaled_products + self.machine.gigabyte * VALUE_BYTES * values)

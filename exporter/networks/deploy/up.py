@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from runtime.up_forms import UP, Branches, Correlation, Interleave, Step, TransposedConvolution, UpForm, up_steps
+from runtime.up_forms import UP, Branches, Correlation, Crop, Interleave, Step, TransposedConvolution, UpForm, up_steps
 
 MAX_PRODUCTS = 1 << 26
 """Values that ONNX Runtime may hold in a transposed convolution: all nine products of each input value and output
@@ -21,47 +23,63 @@ class UpConvolution(nn.Module):
 
     def __init__(self, steps: Sequence[Step], kernel: Callable[[np.ndarray], Tensor]) -> None:
         super().__init__()
-        self.steps = steps
-        self._names: dict[int, str] = {}
-        self._register(self.steps, kernel)
-
-    @property
-    def most_nodes(self) -> int:
+        self._kernels = 0
+        self._calls = self._compiled(steps, kernel)
+        self.most_nodes = 4 * sum(len(step.parts) for step in steps if isinstance(step, Branches))
         """Nodes of the graph that it may take beyond a layer's usual ones: a step may be four."""
-        return 4 * sum(len(step.parts) for step in self.steps if isinstance(step, Branches))
 
-    def _register(self, steps: Sequence[Step], kernel: Callable[[np.ndarray], Tensor]) -> None:
-        for step in steps:
-            if isinstance(step, Branches):
-                for part in step.parts:
-                    self._register(part, kernel)
-            elif isinstance(step, (TransposedConvolution, Correlation)):
-                self._names[id(step)] = f"weight{len(self._names)}"
-                self.register_buffer(self._names[id(step)], kernel(step.weight))
+    def _compiled(self, steps: Sequence[Step], kernel: Callable[[np.ndarray], Tensor]) -> list[_Call]:
+        return [self._compile(step, kernel) for step in steps]
+
+    def _compile(self, step: Step, kernel: Callable[[np.ndarray], Tensor]) -> _Call:
+        """A step without its array, which becomes a buffer."""
+        if isinstance(step, TransposedConvolution):
+            name = self._add(kernel(step.weight))
+            return partial(_convolve, name=name, run=functional.conv_transpose2d, stride=UP, padding=step.padding)
+        if isinstance(step, Correlation):
+            name = self._add(kernel(step.weight))
+            return partial(_convolve, name=name, run=functional.conv2d, padding=step.padding, groups=step.groups)
+        if isinstance(step, Branches):
+            return partial(_branch, parts=[self._compiled(part, kernel) for part in step.parts])
+        return _interleave if isinstance(step, Interleave) else partial(_crop, crop=step)
+
+    def _add(self, weight: Tensor) -> str:
+        """Register a constant; layers are named after the first (`exporter.quantize`, `engines.up_graph`)."""
+        name = f"weight{self._kernels}"
+        self._kernels += 1
+        self.register_buffer(name, weight)
+        return name
 
     def forward(self, x: Tensor) -> Tensor:
         """The up-convolution, without bias."""
-        return self._run(x, self.steps, x.shape[-1])
+        return _run(self._calls, x, self, x.shape[-1])
 
-    def _run(self, x: Tensor, steps: Sequence[Step], side: int) -> Tensor:
-        for step in steps:
-            x = self._run_step(x, step, side)
-        return x
 
-    def _run_step(self, x: Tensor, step: Step, side: int) -> Tensor:
-        if isinstance(step, TransposedConvolution):
-            return functional.conv_transpose2d(x, self._weight(step), stride=UP, padding=step.padding)
-        if isinstance(step, Correlation):
-            return functional.conv2d(x, self._weight(step), padding=step.padding, groups=step.groups)
-        if isinstance(step, Branches):
-            return beside([self._run(x, part, side) for part in step.parts])
-        if isinstance(step, Interleave):
-            return functional.pixel_shuffle(x, UP)
-        (row, column), size = step.begin, step.factor * side + step.offset
-        return x[:, :, row : row + size, column : column + size]
+_Call = Callable[[Tensor, nn.Module, int], Tensor]
+"""A step: of an image, the module that holds the constants, and the side of the whole layer's input."""
 
-    def _weight(self, step: Step) -> Tensor:
-        return self.get_buffer(self._names[id(step)])
+
+def _run(calls: Sequence[_Call], x: Tensor, module: nn.Module, side: int) -> Tensor:
+    for call in calls:
+        x = call(x, module, side)
+    return x
+
+
+def _convolve(x: Tensor, module: nn.Module, _: int, name: str, run: Callable[..., Tensor], **settings: Any) -> Tensor:
+    return run(x, module.get_buffer(name), **settings)
+
+
+def _branch(x: Tensor, module: nn.Module, side: int, parts: Sequence[Sequence[_Call]]) -> Tensor:
+    return beside([_run(calls, x, module, side) for calls in parts])
+
+
+def _interleave(x: Tensor, _: nn.Module, __: int) -> Tensor:
+    return functional.pixel_shuffle(x, UP)
+
+
+def _crop(x: Tensor, _: nn.Module, side: int, crop: Crop) -> Tensor:
+    (row, column), size = crop.begin, crop.factor * side + crop.offset
+    return x[:, :, row : row + size, column : column + size]
 
 
 class PartedUpConvolution(nn.Module):
