@@ -16,8 +16,8 @@ from exporter.quantize import SCHEMES, QuantizedConvolution, quantizable_layers,
 from runtime.backends import RunOptions
 from runtime.backends.onnxruntime import OnnxRuntimeGraph
 from runtime.bundle import Bundle
+from runtime.golden import GoldenInputs
 from runtime.parity import Comparison
-from runtime.verify import golden_inputs, in_batches
 
 BLAMED = 3
 """Layers that are named."""
@@ -99,16 +99,15 @@ def _rounded_copies(model: onnx.ModelProto, outputs: set[str]) -> Mapping[str, s
 
 def _psnr(model: onnx.ModelProto, bundle: Bundle, reference: Reference, precision: str) -> float:
     """dB of a synthesis graph's images against the reference's, one at a time; minus infinity for NaN."""
-    samples = reference.samples
-    count = min(len(reference.images), affordable_images(bundle.spec, BLAME_WORK, BLAME_IMAGES))
+    golden = GoldenInputs(bundle, reference.samples)
+    count = affordable_images(bundle.spec, BLAME_WORK, BLAME_IMAGES)
     comparison = Comparison("synthesis", "reference", 1, precision)
     with tempfile.TemporaryDirectory(prefix="stylegan-edge-") as folder:
         path = Path(folder) / "synthesis.onnx"
         onnx.save(model, path)
         graph = OnnxRuntimeGraph(path, RunOptions())
-    for rows, _ in in_batches(count, 1):
-        inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
-        comparison.add(reference.images[rows], graph.run(inputs, ["image"])[0])
+    for image in golden.synthesis_images[:count, None]:
+        comparison.add(reference.images[image], graph.run(golden.synthesis(image), ["image"])[0])
     graph.close()
     figures = comparison.figures()
     if not figures.finite:

@@ -31,6 +31,7 @@ from runtime.bundle import CONSTANTS, GOLDEN, Bundle, graph_key
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
 from runtime.generator import default_batch
+from runtime.golden import GoldenInputs
 from runtime.graphs import OpenGraphs
 from runtime.manifest import (
     FORMAT_VERSION,
@@ -47,7 +48,7 @@ from runtime.noise import NO_NOISE
 from runtime.output import move_into_place, staging_folder
 from runtime.parity import BF16, FP32, Comparison, Figures
 from runtime.spec import TRANSFORM, noise_name
-from runtime.verify import golden_inputs, in_batches, pipeline_inputs
+from runtime.verify import OUTPUTS, in_batches
 
 PRECISIONS = (*DTYPES, *SCHEMES)
 """Precisions that export writes. float32 is in every bundle: what others are judged by, and what runs everywhere."""
@@ -111,7 +112,7 @@ def export(
     with staging_folder(path) as folder:
         network = checkpoint.build()
         fixed = fixed_rows(network, baked)
-        reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed)
+        reference = draw_reference(network, checkpoint.spec, chosen, mode, fixed, pipeline)
         del network
         form = Form(chosen.matrix, mode.value, fixed=fixed, passes=passes, target=target)
         graphs = _graphs(checkpoint, form, [item for item in precisions if item in DTYPES], pipeline, split)
@@ -254,6 +255,7 @@ def _measure(bundle: Bundle, checkpoint: Checkpoint, form: Form, reference: Refe
 
     On ONNX Runtime, and in PyTorch where that has no operators for it.
     """
+    golden = GoldenInputs(bundle, reference.samples)
     for precision in bundle.precisions:
         if precision == BF16:
             has_pipeline = graph_key("pipeline", precision) in bundle.manifest.graphs
@@ -261,36 +263,38 @@ def _measure(bundle: Bundle, checkpoint: Checkpoint, form: Form, reference: Refe
         else:
             graphs = OpenGraphs.open(bundle, BackendName.ONNXRUNTIME, precision=precision)
         if precision == FP32:
-            yield _measure_mapping(graphs, reference)
-        yield from _measure_images(bundle, graphs, reference)
+            yield _measure_mapping(golden, graphs)
+        yield from _measure_images(golden, graphs, reference.images)
         graphs.close()
 
 
-def _measure_mapping(graphs: OpenGraphs, reference: Reference) -> Figures:
-    samples = reference.samples
-    mapping = Comparison("mapping", "reference", len(samples.z))
-    labels = {"c": samples.c} if samples.c.shape[1] else {}
-    mapping.add(samples.w, graphs.mapping.run({"z": samples.z} | labels, ["w"])[0])
+def _measure_mapping(golden: GoldenInputs, graphs: OpenGraphs) -> Figures:
+    samples = golden.samples
+    mapping = Comparison("mapping", "reference", len(samples.w))
+    mapping.add(samples.w, graphs.mapping.run(golden.mapping(golden.z, samples.c), ["w"])[0])
+    if len(samples.classes):
+        (w,) = graphs.mapping.run(golden.mapping(*golden.class_inputs), ["w"])
+        mapping.add(samples.class_w, w[:, : samples.class_w.shape[1]])
     return mapping.figures()
 
 
-def _measure_images(bundle: Bundle, graphs: OpenGraphs, reference: Reference) -> Iterator[Figures]:
-    samples, rounding = reference.samples, bundle.spec.synthesis.float32_rounding
-    batch = default_batch(bundle.spec)
+def _measure_images(golden: GoldenInputs, graphs: OpenGraphs, images: np.ndarray) -> Iterator[Figures]:
+    spec, drawn = golden.bundle.spec, golden.synthesis_images
+    batch, rounding = min(default_batch(spec), len(drawn)), spec.synthesis.float32_rounding
     for name, graph in (("synthesis", graphs.synthesis), ("tail", graphs.split)):
         if graph is None:
             continue
-        images = Comparison(name, "reference", batch, graphs.precision, rounding)
-        for rows, distinct in in_batches(len(reference.images), batch):
-            inputs = {"styles": samples.styles[rows], **golden_inputs(samples, bundle, rows)}
-            images.add_images(reference.images[rows], graph.run(inputs, ["image", "pixels"]), distinct)
-        yield images.figures()
-    pipeline = Comparison("pipeline", "reference", 1, graphs.precision, rounding)
+        comparison = Comparison(name, "reference", batch, graphs.precision, rounding)
+        for rows, distinct in in_batches(len(drawn), batch):
+            outputs = graph.run(golden.synthesis(drawn[rows]), OUTPUTS)
+            comparison.add_images(images[drawn[rows]], outputs, distinct)
+        yield comparison.figures()
     if graphs.pipeline is not None:
-        for index in np.flatnonzero(~samples.mixed):
-            inputs = pipeline_inputs(samples, bundle, int(index), batch=1)
-            pipeline.add_images(reference.images[index][None], graphs.pipeline.run(inputs, ["image", "pixels"]), 1)
-        yield pipeline.figures()
+        comparison = Comparison("pipeline", "reference", 1, graphs.precision, rounding)
+        for image in golden.pipeline_images.tolist():
+            outputs = graphs.pipeline.run(golden.pipeline(image), OUTPUTS)
+            comparison.add_images(images[image][None], outputs, 1)
+        yield comparison.figures()
 
 
 def _require_parity(figures: Sequence[Figures], reason: Callable[[Figures], str]) -> None:

@@ -27,6 +27,7 @@ from runtime.parity import FP32
 from runtime.session import Session, check_rows
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 from runtime.transforms import check_transform
+from runtime.truncation import towards_mean
 
 BATCH_VALUES = 1 << 25
 """Values of a batch's largest activation unless told otherwise: as many as one 1024 px image of a StyleGAN2 takes."""
@@ -336,10 +337,7 @@ class Generator:
         return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
 
     def _towards_mean(self, w: np.ndarray, psi: float) -> np.ndarray:
-        if psi == 1:  # exactly w, without the rounding of a subtraction and an addition
-            return w
-        mean = self.bundle.w_avg
-        return mean + np.float32(psi) * (w - mean)
+        return towards_mean(w, self.bundle.w_avg, psi)
 
     def batch_size(self, batch: int | None = None) -> int:
         """How many images run at once: as many as asked for, or what suits the generator and the backend."""

@@ -13,7 +13,7 @@ from runtime.parity import Figures
 from runtime.records import digest_of, from_plain, to_plain
 from runtime.spec import GeneratorSpec
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the bundle's layout. A reader refuses any other."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,16 +10,17 @@ from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
 from runtime.errors import InputError
 from runtime.generator import default_batch
-from runtime.golden import GoldenSamples, block_means, cut_tiles
+from runtime.golden import COMPANION, GoldenInputs, GoldenSamples, compare_crops
 from runtime.graphs import OpenGraphs, SplitGraphs
-from runtime.manifest import NoiseMode
-from runtime.noise import noise_arrays
-from runtime.parity import FP32, Comparison, Figures, to_pixels
-from runtime.spec import TRANSFORM, GeneratorSpec, latent_names, noise_name
+from runtime.parity import FP32, Comparison, Figures
+from runtime.spec import GeneratorSpec
 
 BATCHES = (1, 2, 3, 8)
 """Batch sizes that show a batch that was baked or mixed up."""
 MAX_BATCH = 256
+MAX_POSITIONS = 8
+"""Places in a batch that the pipeline graph is tried at, from the first to the last: each takes a run of its own."""
+OUTPUTS = ("image", "pixels")
 
 
 def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
@@ -31,31 +32,23 @@ def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
 def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
     """Figures of the opened graphs against the stored samples; `passed` says which are within tolerance.
 
-    Mapping is float32 in every precision, so it is compared with float32's graphs alone. "tail" is what it makes of
-    what the head made.
+    Every image is drawn at every batch size, among images unlike it; above 1 twice, at different places. (The pipeline
+    graph draws each at the first batch size, and at the others as many as it takes to try their places.) Mapping is
+    float32 in every precision, so it is compared with float32's graphs alone. "tail" is what it makes of what the head
+    made.
     """
-    golden, rounding = GoldenSamples.read(bundle), bundle.spec.synthesis.float32_rounding
+    golden, rounding = GoldenInputs.of(bundle), bundle.spec.synthesis.float32_rounding
     figures = []
-    for batch in check_batches(batches):
+    for number, batch in enumerate(check_batches(batches)):
         if graphs.precision == FP32:
             figures.append(_mapping(golden, graphs.mapping, batch))
-        figures.append(
-            _synthesis(
-                golden,
-                bundle,
-                graphs.synthesis,
-                Comparison("synthesis", "golden", batch, graphs.precision, rounding),
-                batch,
-            )
-        )
-        if graphs.split is not None:
-            figures.append(
-                _synthesis(
-                    golden, bundle, graphs.split, Comparison("tail", "golden", batch, graphs.precision, rounding), batch
-                )
-            )
+        for name, graph in (("synthesis", graphs.synthesis), ("tail", graphs.split)):
+            if graph is not None:
+                comparison = Comparison(name, "golden", batch, graphs.precision, rounding)
+                figures.append(_synthesis(golden, graph, comparison, batch))
         if graphs.pipeline is not None:
-            figures.append(_pipeline(golden, bundle, graphs, graphs.pipeline, batch))
+            comparison = Comparison("pipeline", "golden", batch, graphs.precision, rounding)
+            figures.append(_pipeline(golden, graphs.pipeline, comparison, batch, every=number == 0))
     return figures
 
 
@@ -73,61 +66,53 @@ def in_batches(count: int, batch: int) -> Iterable[tuple[np.ndarray, int]]:
         yield np.arange(start, start + batch) % count, min(batch, count - start)
 
 
-def _mapping(golden: GoldenSamples, graph: GraphRunner, batch: int) -> Figures:
+def _mapping(golden: GoldenInputs, graph: GraphRunner, batch: int) -> Figures:
+    """The images' latents, all of `w`; then the classes', as much of it as is stored."""
+    samples, (z, c) = golden.samples, golden.class_inputs
+    z, c = np.concatenate([golden.z, z]), np.concatenate([samples.c, c])
+    made = []
+    for rows, new in in_batches(len(z), batch):
+        made.append(graph.run(golden.mapping(z[rows], c[rows]), ["w"])[0][:new])
+    w, classes = np.split(np.concatenate(made), [len(samples.w)])
     comparison = Comparison("mapping", "golden", batch)
-    for rows, distinct in in_batches(len(golden.z), batch):
-        inputs = {"z": golden.z[rows]} | ({"c": golden.c[rows]} if golden.c.shape[1] else {})
-        comparison.add(golden.w[rows], graph.run(inputs, ["w"])[0], distinct)
+    comparison.add(samples.w, w)
+    if len(classes):
+        comparison.add(samples.class_w, classes[:, : samples.class_w.shape[1]])
     return comparison.figures()
 
 
-def _synthesis(
-    golden: GoldenSamples, bundle: Bundle, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int
-) -> Figures:
-    for rows, distinct in in_batches(len(golden.styles), batch):
-        inputs = {"styles": golden.styles[rows], **golden_inputs(golden, bundle, rows)}
-        _compare_images(comparison, golden, rows, graph.run(inputs, ["image", "pixels"]), distinct)
+def _synthesis(golden: GoldenInputs, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int) -> Figures:
+    for slots, repeated in in_orders(golden.synthesis_images, batch):
+        known = np.flatnonzero(slots != COMPANION)
+        outputs = [array[known] for array in graph.run(golden.synthesis(slots), OUTPUTS)]
+        _compare(comparison, golden.samples, slots[known], outputs, 0 if repeated else len(known))
     return comparison.figures()
 
 
-def _pipeline(golden: GoldenSamples, bundle: Bundle, graphs: OpenGraphs, graph: GraphRunner, batch: int) -> Figures:
-    """Images whose rows all come from their own latents; psi is one vector a run, so images of a batch share it."""
-    rounding = bundle.spec.synthesis.float32_rounding
-    comparison = Comparison("pipeline", "golden", batch, graphs.precision, rounding)
-    for index in np.flatnonzero(~golden.mixed):
-        inputs = pipeline_inputs(golden, bundle, int(index), batch)
-        outputs = graph.run(inputs, ["image", "pixels"])
-        _compare_images(comparison, golden, np.full(batch, index), outputs, distinct=1)
+def in_orders(images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, bool]]:
+    """Images in batches of `batch`, the rest of the last one COMPANION; above 1 a second time, each one place further.
+
+    Says of each batch whether its images are repeated.
+    """
+    slots = np.full(-(-len(images) // batch) * batch, COMPANION)
+    slots[: len(images)] = images
+    for shift in range(min(batch, 2)):
+        for part in np.roll(slots, shift).reshape(-1, batch):
+            yield part, shift > 0
+
+
+def _pipeline(golden: GoldenInputs, graph: GraphRunner, comparison: Comparison, batch: int, every: bool) -> Figures:
+    """One image a run, at one place after the other, among latents of others; `every`: until each image was drawn."""
+    images = golden.pipeline_images
+    places = np.unique(np.linspace(0, batch - 1, min(batch, MAX_POSITIONS)).round().astype(int))
+    for run in range(max(len(places), len(images) if every else 0)):
+        image, place = int(images[run % len(images)]), int(places[run % len(places)])
+        outputs = [array[place : place + 1] for array in graph.run(golden.pipeline(image, batch, place), OUTPUTS)]
+        _compare(comparison, golden.samples, np.array([image]), outputs, distinct=int(run < len(images)))
     return comparison.figures()
 
 
-def pipeline_inputs(golden: GoldenSamples, bundle: Bundle, index: int, batch: int) -> dict[str, np.ndarray]:
-    """Inputs of the pipeline graph for `batch` copies of one golden image."""
-    first = int(golden.first[index])
-    names = latent_names(bundle.manifest.options.latents_per_image)
-    inputs = {name: np.repeat(golden.z[first + k][None], batch, axis=0) for k, name in enumerate(names)}
-    if golden.c.shape[1]:
-        inputs["c"] = np.repeat(golden.c[first][None], batch, axis=0)
-    inputs["psi"] = np.full(bundle.spec.num_ws, golden.psi[index], np.float32)
-    return inputs | golden_inputs(golden, bundle, np.full(batch, index))
-
-
-def golden_inputs(golden: GoldenSamples, bundle: Bundle, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Inputs beside the styles of the images `rows`: noise [N, 1, H, W] and transform [N, 3, 3], where there are."""
-    inputs = {TRANSFORM: golden.transform[rows]} if bundle.spec.takes_transform else {}
-    if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
-        return inputs
-    per_image = [noise_arrays(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise) for index in rows]
-    return inputs | {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
-
-
-def _compare_images(
-    comparison: Comparison, golden: GoldenSamples, rows: np.ndarray, outputs: Sequence[np.ndarray], distinct: int
+def _compare(
+    comparison: Comparison, golden: GoldenSamples, images: np.ndarray, outputs: Sequence[np.ndarray], distinct: int
 ) -> None:
-    image, pixels = outputs
-    tiles = golden.tiles[rows]
-    comparison.add(tiles, cut_tiles(image), distinct)
-    comparison.add(golden.blocks[rows], block_means(image), distinct=0)
-    measured = cut_tiles(pixels.transpose(0, 3, 1, 2))
-    expected = to_pixels(tiles.reshape(-1, *tiles.shape[2:])).transpose(0, 3, 1, 2)
-    comparison.add_pixels(expected.reshape(tiles.shape), measured, distinct)
+    compare_crops(comparison, golden.tiles[images], golden.blocks[images], outputs, distinct)

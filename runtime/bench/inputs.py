@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.bundle import Bundle
-from runtime.golden import GoldenSamples, block_means, cut_tiles
+from runtime.golden import GoldenInputs, compare_crops
 from runtime.noise import Noise, noise_arrays
-from runtime.parity import Comparison, Figures, to_pixels
+from runtime.parity import Comparison, Figures
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Inputs:
     @classmethod
     def of(cls, bundle: Bundle, batch: int) -> Inputs:
         """The inputs of a batch."""
-        golden = GoldenSamples.read(bundle)
-        alike = np.flatnonzero(golden.noise == golden.noise[0])
-        rows = np.resize(alike, batch)
-        noise, spec = golden.noise_of(0), bundle.spec
+        inputs, spec = GoldenInputs.of(bundle), bundle.spec
+        golden, drawn = inputs.samples, inputs.synthesis_images
+        common = max(golden.noise[drawn], key=list(golden.noise[drawn]).count)
+        alike = drawn[golden.noise[drawn] == common]
+        rows, noise = np.resize(alike, batch), golden.noise_of(alike[0])
         return cls(
-            styles=golden.styles[rows],
+            styles=inputs.styles(rows),
             noise=noise,
             maps=noise_arrays(spec, noise, bundle.stored_noise),
             transform=golden.transform[rows] if spec.takes_transform else None,
@@ -55,9 +56,5 @@ class Inputs:
     def compare(self, image: np.ndarray, pixels: np.ndarray, precision: str = "fp32") -> Figures:
         """How far a contestant's image [N, C, H, W] and pixels [N, H, W, C] are from the float32 reference."""
         comparison = Comparison("synthesis", "golden", self.batch, precision, self.rounding)
-        comparison.add(self.tiles, cut_tiles(image), self.distinct)
-        comparison.add(self.blocks, block_means(image), distinct=0)
-        expected = to_pixels(self.tiles.reshape(-1, *self.tiles.shape[2:])).transpose(0, 3, 1, 2)
-        measured = cut_tiles(pixels.transpose(0, 3, 1, 2))
-        comparison.add_pixels(expected.reshape(self.tiles.shape), measured, self.distinct)
+        compare_crops(comparison, self.tiles, self.blocks, (image, pixels), self.distinct)
         return comparison.figures()

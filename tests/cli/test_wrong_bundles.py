@@ -85,11 +85,11 @@ def replace_array(bundle: Path, file: str, name: str, array: np.ndarray | None) 
 
 
 MANIFESTS = {
-    "a newer version": (lambda m: m.update(format_version=3), "has format_version 3, this release reads 2; upgrade"),
-    "an older version": (lambda m: m.update(format_version=0), "this release reads 2; export the bundle again"),
+    "a newer version": (lambda m: m.update(format_version=4), "has format_version 4, this release reads 3; upgrade"),
+    "an older version": (lambda m: m.update(format_version=0), "this release reads 3; export the bundle again"),
     "release 0.1.0": (
         lambda m: (m.update(format_version=1), m["provenance"].pop("noise")),
-        "copy/manifest.json: has format_version 1, this release reads 2; export the bundle again",
+        "copy/manifest.json: has format_version 1, this release reads 3; export the bundle again",
     ),
     "a version of text": (lambda m: m.update(format_version="1"), "has no format_version"),
     "a file outside": (lambda m: m["files"].update({"../x": {"sha256": "0", "size": 1}}), "'../x' leaves the bundle"),
@@ -131,7 +131,7 @@ def test_a_manifest_that_makes_no_sense_is_named(case: str, copy: Path, refused:
         (b"null", "has no format_version"),
         (b"{}", "has no format_version"),
         (b'{"format_version": true}', "copy/manifest.json: "),
-        (b'{"format_version": 2}', "its content is not what its digest says"),
+        (b'{"format_version": 3}', "its content is not what its digest says"),
         (b'{"format_version": ' + b"9" * 5000 + b"}", "copy/manifest.json: "),
         (b"\xff\xfe\x00", "copy/manifest.json: is not UTF-8 text"),
         (b" " * (5 << 20), "over the limit of 4,194,304"),
@@ -155,10 +155,23 @@ ARRAYS = {
     "a mean of w of another width": ("constants.npz", "w_avg", np.zeros(5, np.float32)),
     "no noise": ("constants.npz", "noise_00", None),
     "noise of another size": ("constants.npz", "noise_00", np.zeros((3, 3), np.float32)),
-    "no styles": ("golden.npz", "styles", None),
-    "styles of another width": ("golden.npz", "styles", np.zeros((8, 6, 5), np.float32)),
-    "samples of noise that are no seed": ("golden.npz", "noise", np.array(["loud"] * 8)),
-    "no sample": ("golden.npz", "z", np.zeros((0, 7), np.float32)),
+    "no sources": ("golden.npz", "sources", None),
+    "a w of another width": ("golden.npz", "w", np.zeros((19, 5), np.float32)),
+    "styles of another number": ("golden.npz", "sources", np.zeros((9, 5), np.int64)),
+    "a latent that is not there": ("golden.npz", "sources", np.full((9, 6), 19)),
+    "a latent before the first": ("golden.npz", "sources", np.full((9, 6), -1)),
+    "a seed out of range": ("golden.npz", "seeds", np.full(19, 2**32)),
+    "seeds that are no whole numbers": ("golden.npz", "seeds", np.zeros(19, np.float32)),
+    "a class of a network without": ("golden.npz", "classes", np.zeros(1, np.int64)),
+    "samples of noise that are no seed": ("golden.npz", "noise", np.array(["loud"] * 9)),
+    "fewer psi than images": ("golden.npz", "psi", np.zeros((8, 6), np.float32)),
+    "psi of another precision": ("golden.npz", "psi", np.zeros((9, 6))),
+    "tiles of another number": ("golden.npz", "tiles", np.zeros((9, 2, 3, 16, 16), np.float32)),
+    "tiles that are no squares": ("golden.npz", "tiles", np.zeros((9, 1, 3, 16, 8), np.float32)),
+    "tiles larger than the image": ("golden.npz", "tiles", np.zeros((9, 5, 3, 32, 32), np.float32)),
+    "blocks of another number": ("golden.npz", "blocks", np.zeros((9, 3, 8, 8), np.float32)),
+    "more probes than images": ("golden.npz", "probes", np.zeros((10, 1), np.float32)),
+    "no sample": ("golden.npz", "seeds", np.zeros(0, np.int64)),
 }
 
 

@@ -16,12 +16,14 @@ import pytest
 from exporter import export, load_checkpoint
 from exporter.bundle_writer import PRECISIONS
 from exporter.golden import MAX_IMAGES
+from exporter.golden.labels import MAX_CLASSES
 from exporter.quantize import CALIBRATION_SEED, check_float_layers, quantizable_layers, quantized_convolutions
 from exporter.tensorrt_lint import lint_graph
 from runtime import Bundle, Generator
 from runtime.errors import InputError, ParityError
 from runtime.graphs import OpenGraphs
 from runtime.manifest import Manifest
+from runtime.mixing import MAX_SOURCES
 from runtime.parity import EIGHT_BITS, FLOAT8, TOLERANCES, all_passed
 from runtime.records import digest_of
 from runtime.spec import Architecture
@@ -166,7 +168,7 @@ def test_nothing_of_the_quantiser_is_left(tmp_path: Path, capfd: pytest.CaptureF
 
 
 def test_calibration_knows_no_golden_image() -> None:
-    assert MAX_IMAGES * MAX_LAYERS < CALIBRATION_SEED
+    assert MAX_IMAGES * max(MAX_LAYERS, MAX_SOURCES) + MAX_CLASSES < CALIBRATION_SEED
 
 
 LOSSY = tiny_stylegan3_spec(radial=True)
