@@ -10,13 +10,12 @@ import torch
 from exporter.baking import fixed_rows, with_fixed
 from exporter.networks import ReferenceNetwork
 from exporter.networks.marks import collecting
-from runtime.bundle import Bundle
-from runtime.golden import GoldenSamples
+from runtime.golden import GoldenInputs
 from runtime.layers.marked import WS
-from runtime.layers.probes import IMAGES
 from runtime.layers.reference import Expected, whole_border, whole_layer
-from runtime.noise import noise_arrays
-from runtime.spec import LayerOutput
+from runtime.noise import Noise, noise_arrays
+from runtime.spec import GeneratorSpec, LayerOutput
+from runtime.truncation import towards_mean
 
 
 @torch.no_grad()
@@ -51,30 +50,34 @@ def synthesis_outputs(
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
+def golden_noise(spec: GeneratorSpec, noise: Sequence[Noise], stored: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Each image's noise as arrays [N, 1, H, W], one a noise input."""
+    return [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise))]
+
+
 class NetworkReference:
     """The reference, run when it is asked: all values of every layer."""
 
     name = "the reference in PyTorch"
 
-    def __init__(self, network: ReferenceNetwork, bundle: Bundle, golden: GoldenSamples) -> None:
-        self.network, self._bundle, self._golden = network, bundle, golden
-        self._fixed = fixed_rows(network, bundle.manifest.options.baked)
-        self.images = np.arange(min(IMAGES, len(golden.styles)))
+    def __init__(self, network: ReferenceNetwork, golden: GoldenInputs) -> None:
+        self.network, self._golden = network, golden
+        self._fixed = fixed_rows(network, golden.bundle.manifest.options.baked)
 
     def ws(self, images: np.ndarray) -> np.ndarray:
         """The rows of `ws` that make golden images, before any are fixed: float32 [N, num_ws, w_dim]."""
-        styles = self._golden.styles[images]
-        if self._bundle.manifest.options.identity_mask:
-            return styles
-        mixed = np.einsum("lk,nkw->nlw", self._bundle.mask.matrix, styles.astype(np.float64))
-        return mixed.astype(np.float32)
+        golden, bundle = self._golden, self._golden.bundle
+        if bundle.manifest.options.identity_mask:
+            return golden.styles(images)
+        sources = golden.samples.w[golden.samples.sources[images]].astype(np.float64)
+        mixed = np.einsum("lk,nkw->nlw", bundle.mask.matrix, sources).astype(np.float32)
+        return towards_mean(mixed, bundle.w_avg, golden.samples.psi[images][..., None])
 
     def synthesis_inputs(self, images: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None]:
         """`ws` with fixed rows, noise [N, 1, H, W] a noise input, and transform, where there is one."""
-        bundle, golden = self._bundle, self._golden
-        per_image = [noise_arrays(bundle.spec, golden.noise_of(int(index)), bundle.stored_noise) for index in images]
-        noise = [np.concatenate(maps) for maps in zip(*per_image)]
-        transform = golden.transform[images] if bundle.spec.takes_transform else None
+        bundle, samples = self._golden.bundle, self._golden.samples
+        noise = golden_noise(bundle.spec, [samples.noise_of(int(image)) for image in images], bundle.stored_noise)
+        transform = samples.transform[images] if bundle.spec.takes_transform else None
         return with_fixed(self.ws(images), self._fixed), noise, transform
 
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
@@ -82,8 +85,8 @@ class NetworkReference:
         wanted = {item.name for item in outputs}
         values: dict[str, np.ndarray] = {WS: self.ws(images)} if WS in wanted else {}
         if any(name.startswith("mapping.") for name in wanted):
-            rows = self._golden.first[images]
-            values |= mapping_outputs(self.network, self._golden.z[rows], self._golden.c[rows])
+            rows = self._golden.samples.sources[images, 0]
+            values |= mapping_outputs(self.network, self._golden.z[rows], self._golden.samples.c[rows])
         if any(item.size for item in outputs):
             values |= synthesis_outputs(self.network, *self.synthesis_inputs(images), wanted)
         return {item.name: Expected(whole_layer(item, values.pop(item.name)), whole_border(item)) for item in outputs}

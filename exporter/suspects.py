@@ -1,4 +1,4 @@
-"""Which known mistake makes a layer put out what was measured: each is made in the reference, and the result compared."""
+"""Which known mistake makes a layer put out what was measured: each is made in the reference, and compared."""
 
 from __future__ import annotations
 
@@ -169,8 +169,9 @@ def _other_weights(call: Call) -> Iterator[Mistake]:
             for step in (1, -1):
                 shifted = taps.roll([step] * taps.ndim, dims=axes)
                 yield Mistake(Cause.FILTER, f"with its filter shifted by {step:+d}", _with(call, name, shifted))
-    if isinstance(getattr(module, "bias", None), Tensor):
-        yield Mistake(Cause.BIAS, "without its bias", _with(call, "bias", torch.zeros_like(module.bias)))
+    bias = getattr(module, "bias", None)
+    if isinstance(bias, Tensor):
+        yield Mistake(Cause.BIAS, "without its bias", _with(call, "bias", torch.zeros_like(bias)))
     if getattr(module, "demodulate", False):
         yield Mistake(Cause.DEMODULATION, "without demodulation", _with(call, "demodulate", False))
     if getattr(module, "clamp", None) is not None:

@@ -12,13 +12,16 @@ from exporter.baking import with_fixed
 from exporter.golden.budget import tile_side, values_of_class
 from exporter.golden.cases import Case, Plan, plan_images, psi_of_rows
 from exporter.golden.labels import blended_label, chosen_classes, class_label
+from exporter.layers import golden_noise, mapping_outputs
 from exporter.networks import ReferenceNetwork
+from exporter.networks.marks import collecting
 from runtime.generator import default_batch
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.latents import latents, one_hot
+from runtime.layers.probes import PROBED_IMAGES, cut_probes, join_probes
 from runtime.manifest import NoiseMode
 from runtime.mixing import Mask
-from runtime.noise import Noise, noise_arrays
+from runtime.noise import Noise
 from runtime.spec import GeneratorSpec
 from runtime.transforms import make_transform
 from runtime.truncation import towards_mean
@@ -59,7 +62,8 @@ def draw_reference(
     psi = np.stack([psi_of_rows(case, spec, fixed) for case in plan.cases])
     ws = _ws(made.w[sources], psi, network.mapping.w_avg.numpy(), mask)
     transform = _transforms(network, plan.cases)
-    images = _draw(network, with_fixed(ws, fixed), [case.noise for case in plan.cases], transform)
+    images, probes = _draw(network, with_fixed(ws, fixed), [case.noise for case in plan.cases], transform)
+    probes |= _mapping_probes(network, made, sources[:PROBED_IMAGES, 0])
     samples = GoldenSamples(
         seeds=made.seeds,
         c=made.c,
@@ -74,7 +78,7 @@ def draw_reference(
         pipeline_only=np.array([case.ramp for case in plan.cases]),
         tiles=cut_tiles(images, tile_side(spec, mask, plan.stored)),
         blocks=block_means(images),
-        probes=np.zeros((0, 0), np.float32),
+        probes=join_probes(spec, probes),
     )
     return Reference(samples, images, plan.stored)
 
@@ -127,18 +131,38 @@ def _mixed(mask: Mask, sources: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _draw(network: ReferenceNetwork, ws: np.ndarray, noise: Sequence[Noise], transform: np.ndarray) -> np.ndarray:
-    """Images [T, C, H, W] of `ws` [T, num_ws, w_dim], a few at a time, every one with its own noise and motion."""
+def _draw(
+    network: ReferenceNetwork, ws: np.ndarray, noise: Sequence[Noise], transform: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images [T, C, H, W] of `ws` [T, num_ws, w_dim], a few at a time, every one with its own noise and motion.
+
+    Also what is kept of the layers of the first ones, [Q, C, P] by name.
+    """
     spec: GeneratorSpec = network.spec
     stored = [buffer.numpy() for buffer in network.synthesis.stored_noise()]
     size, images = default_batch(spec), []
+    outputs = {item.name: item for item in spec.outputs}
+    probes: dict[str, list[np.ndarray]] = {name: [] for name in outputs}
     for start in range(0, len(ws), size):
         part = slice(start, start + size)
-        arrays = [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise[part]))]
         motion = torch.from_numpy(transform[part]) if spec.takes_transform else None
-        maps = [torch.from_numpy(array) for array in arrays]
-        images.append(network.synthesis(torch.from_numpy(ws[part]), maps, motion).numpy())
-    return np.concatenate(images)
+        maps = [torch.from_numpy(array) for array in golden_noise(spec, noise[part], stored)]
+        left = max(0, PROBED_IMAGES - start)  # a few values are cut out at once: all layers together are large
+
+        def keep(name: str, x: torch.Tensor, left: int = left) -> None:
+            probes[name].append(cut_probes(outputs[name], x[:left].numpy()))
+
+        with collecting(take=keep):
+            images.append(network.synthesis(torch.from_numpy(ws[part]), maps, motion).numpy())
+    return np.concatenate(images), {name: np.concatenate(parts) for name, parts in probes.items() if parts}
+
+
+def _mapping_probes(network: ReferenceNetwork, made: Latents, latent: np.ndarray) -> dict[str, np.ndarray]:
+    """What is kept of the mapping network's layers for the first images, of the latent that each begins with."""
+    spec: GeneratorSpec = network.spec
+    values = mapping_outputs(network, latents(made.seeds[latent].tolist(), spec.z_dim), made.c[latent])
+    outputs = {item.name: item for item in spec.outputs}
+    return {name: cut_probes(outputs[name], array) for name, array in values.items()}
 
 
 def _transforms(network: ReferenceNetwork, cases: Sequence[Case]) -> np.ndarray:

@@ -6,7 +6,7 @@ whoever wants them collects them. Nobody else pays anything, and a graph is the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,12 +18,16 @@ WRAPPED = "module."
 """What `Marked` puts before the names of a module's constants."""
 
 
+Take = Callable[[str, Tensor], Any]
+
+
 @dataclass(frozen=True)
 class Collected:
-    """Tensors by layer; those of other layers than `wanted` (None: all) are let go."""
+    """Tensors by layer, or what `take` makes of them; those of other layers than `wanted` (None: all) are let go."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Any]
     wanted: Collection[str] | None
+    take: Take | None
 
 
 _collected: ContextVar[Collected | None] = ContextVar("collected", default=None)
@@ -34,15 +38,20 @@ def mark(name: str, x: Tensor) -> Tensor:
     collected = _collected.get()
     if collected is None or (collected.wanted is not None and name not in collected.wanted):
         return x
-    if not any(x is other for other in collected.tensors.values()):
+    if collected.take is not None:
+        collected.tensors[name] = collected.take(name, x)
+    elif not any(x is other for other in collected.tensors.values()):
         collected.tensors.setdefault(name, x)  # of several runs of a layer in one graph, the first has its name
     return x
 
 
 @contextmanager
-def collecting(wanted: Collection[str] | None = None) -> Iterator[dict[str, Tensor]]:
-    """What is marked meanwhile, of all layers or those `wanted`, by layer in the order of synthesis."""
-    collected = Collected({}, wanted)
+def collecting(wanted: Collection[str] | None = None, take: Take | None = None) -> Iterator[dict[str, Any]]:
+    """What is marked meanwhile, of all layers or those `wanted`, by layer in the order of synthesis.
+
+    `take` is given a layer's name and tensor, and what it returns is kept in the tensor's place, to save memory.
+    """
+    collected = Collected({}, wanted, take)
     token = _collected.set(collected)
     try:
         yield collected.tensors

@@ -108,7 +108,8 @@ def border_of(pixels: np.ndarray, size: int | None) -> np.ndarray:
     if size is None:
         return np.zeros(len(pixels), bool)
     width = max(1, size // BORDER_SHARE)
-    return ((pixels < width) | (pixels >= size - width)).any(axis=1)
+    near: np.ndarray = (pixels < width) | (pixels >= size - width)
+    return np.asarray(near.any(axis=1))
 
 
 def _border_ratio(squares: np.ndarray, border: np.ndarray) -> float | None:

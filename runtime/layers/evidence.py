@@ -16,8 +16,8 @@ EXPLAINED = 0.01
 """A cause explains a layer where at most this part of the squared error is left: the rest is rounding."""
 FLOAT16_MAX = 65504.0
 TF32_ERROR = (5e-5, 2e-3)
-"""Error of convolutions whose operands have 10 bits, relative to what they put out: 2^-11 rounding, evenly spread, makes
-4e-4, and less where one operand had few bits to begin with, more after a few layers."""
+"""Error of convolutions whose operands have 10 bits, relative to what they put out: roundings by 2^-11 and less make
+4e-4; less where an operand had few bits to begin with, more after a few layers."""
 EVEN_CHANNELS = 8.0
 """How much more than its share of the error the worst channel may have where all are said to be alike."""
 EVEN_BORDER = (0.4, 2.5)

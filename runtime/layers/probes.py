@@ -6,13 +6,13 @@ looks, a wrong border only on it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from runtime.spec import GeneratorSpec, LayerOutput
 
-IMAGES = 2
+PROBED_IMAGES = 2
 """Golden images whose layers are kept: the first ones, of which one is mixed and one is not."""
 PLACES = (
     (0.50, 0.33), (0.00, 0.00), (0.67, 0.75), (1.00, 0.50), (0.20, 0.50), (0.33, 0.00), (0.80, 0.20), (0.00, 1.00),
@@ -45,9 +45,9 @@ def probe_count(spec: GeneratorSpec) -> int:
     return sum(item.channels * len(probe_pixels(item)) for item in spec.outputs)
 
 
-def join_probes(spec: GeneratorSpec, layers: Sequence[np.ndarray]) -> np.ndarray:
-    """All layers' outputs, in the order of `spec.outputs` -> float32 [N, probe_count]."""
-    parts = [cut_probes(item, values) for item, values in zip(spec.outputs, layers)]
+def join_probes(spec: GeneratorSpec, cut: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What `cut_probes` made of each layer, by name -> float32 [N, probe_count], in the order of `spec.outputs`."""
+    parts = [cut[item.name] for item in spec.outputs]
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1).astype(np.float32)
 
 

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from runtime.errors import BundleError
 from runtime.golden import GoldenSamples
 from runtime.layers.compare import border_of
 from runtime.layers.marked import WS
-from runtime.layers.probes import cut_probes, probe_pixels, split_probes
+from runtime.layers.probes import cut_probes, probe_count, probe_pixels, split_probes
 from runtime.spec import GeneratorSpec, LayerOutput
 
 
@@ -31,11 +32,6 @@ class LayerReference(Protocol):
         """What it is, in words."""
         ...
 
-    @property
-    def images(self) -> np.ndarray:
-        """The golden samples that it knows layers of."""
-        ...
-
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
         """The layers' values, by name."""
         ...
@@ -51,8 +47,13 @@ class StoredProbes:
     name = "stored values of the reference"
 
     def __init__(self, spec: GeneratorSpec, golden: GoldenSamples) -> None:
+        """Raises BundleError where the samples' probes are not of such a generator."""
+        if golden.probes.shape[1] != probe_count(spec):
+            raise BundleError(
+                f"the golden samples keep {golden.probes.shape[1]} values of an image's layers, expected "
+                f"{probe_count(spec)}; export the bundle again"
+            )
         self._probes = split_probes(spec, golden.probes)
-        self.images = np.arange(len(golden.probes))
 
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
         """The layers' values, by name."""
