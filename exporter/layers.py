@@ -10,9 +10,12 @@ import torch
 from exporter.baking import fixed_rows, with_fixed
 from exporter.networks import ReferenceNetwork
 from exporter.networks.marks import collecting
+from exporter.suspects import Drawn, suspects_by_network
 from runtime.golden import GoldenInputs
+from runtime.layers.difference import Difference
 from runtime.layers.marked import WS
 from runtime.layers.reference import Expected, whole_border, whole_layer
+from runtime.layers.reports import Suspect
 from runtime.noise import Noise, noise_arrays
 from runtime.spec import GeneratorSpec, LayerOutput
 from runtime.truncation import towards_mean
@@ -59,6 +62,7 @@ class NetworkReference:
     """The reference, run when it is asked: all values of every layer."""
 
     name = "the reference in PyTorch"
+    knows_all = True
 
     def __init__(self, network: ReferenceNetwork, golden: GoldenInputs) -> None:
         self.network, self._golden = network, golden
@@ -94,3 +98,10 @@ class NetworkReference:
     def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:
         """All values, without the channels that a graph may have added."""
         return whole_layer(output, measured[:, : output.channels])
+
+    def suspects(self, difference: Difference, images: np.ndarray) -> Sequence[Suspect]:
+        """What the values speak for, and which mistakes make the reference put them out."""
+        ws, noise, transform = self.synthesis_inputs(images)
+        motion = None if transform is None else torch.from_numpy(transform)
+        drawn = Drawn(torch.from_numpy(ws), [torch.from_numpy(item) for item in noise], motion)
+        return suspects_by_network(self.network, drawn, difference)

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exporter.layers import NetworkReference
+from exporter.networks import ReferenceNetwork
+from runtime.layers.difference import Difference
 from runtime.layers.evidence import EXPLAINED, ranked, suspects_in, unexplained
-from runtime.layers.examine import Difference
 from runtime.layers.reports import Cause, Suspect
 from runtime.spec import noise_name
 
@@ -40,59 +39,58 @@ class Mistake:
     output: Callable[[], Tensor]
 
 
-class NetworkSuspects:
-    """Tells the causes of a difference by the reference, for golden images."""
+@dataclass(frozen=True)
+class Drawn:
+    """What golden images are drawn with: `ws` [N, num_ws, w_dim], noise [N, 1, H, W] a noise input, and transform."""
 
-    def __init__(self, reference: NetworkReference, images: np.ndarray) -> None:
-        self._reference, self._images = reference, images
+    ws: Tensor
+    noise: list[Tensor]
+    transform: Tensor | None
 
-    def __call__(self, difference: Difference) -> list[Suspect]:
-        """Causes that explain it, the likeliest first: by recomputation, then by what the values say alone."""
-        found = suspects_in(difference)
-        if difference.own.finite and difference.output.size is not None:
-            found += list(self._recomputed(difference))
-        return ranked(found)
 
-    def _recomputed(self, difference: Difference) -> Iterator[Suspect]:
-        for mistake in self._mistakes(difference.output.name):
-            guess = mistake.output().detach().numpy()
-            guess = guess.reshape(difference.reference.shape)
-            left = unexplained(difference.reference, difference.measured, guess)
-            if left <= EXPLAINED:
-                told = f"{mistake.told}, the reference puts out what was measured, but for {left:.1e} of the error"
-                yield Suspect(mistake.cause, told, left)
+def suspects_by_network(network: ReferenceNetwork, drawn: Drawn, difference: Difference) -> list[Suspect]:
+    """Causes that explain a difference, the likeliest first: by recomputation, then by what the values say alone."""
+    found = suspects_in(difference)
+    if difference.own.finite and difference.output.size is not None:
+        found += list(_recomputed(network, drawn, difference))
+    return ranked(found)
 
-    def _mistakes(self, name: str) -> Iterator[Mistake]:
-        ws, noise, transform = self._reference.synthesis_inputs(self._images)
-        call = _record(self._reference, name, ws, noise, transform)
-        if call is None:
-            return
-        spec = self._reference.network.spec
-        layer = next((item for item in spec.layers if item.name == name), None)
-        if layer is not None and layer.style is not None:
-            yield from _other_rows(call, torch.from_numpy(ws), layer.style)
-        if layer is not None and layer.noise is not None:
-            yield from _other_noise(call, [torch.from_numpy(item) for item in noise], layer.noise)
-        yield from _other_weights(call)
-        yield from _other_images(call)
-        if name == "input":
-            still = torch.eye(3).expand(len(ws), 3, 3)
-            yield Mistake(Cause.TRANSFORM, "without the transform", _again(call, {1: still}))
+
+def _recomputed(network: ReferenceNetwork, drawn: Drawn, difference: Difference) -> Iterator[Suspect]:
+    for mistake in _mistakes(network, drawn, difference.output.name):
+        guess = mistake.output().detach().numpy().reshape(difference.reference.shape)
+        left = unexplained(difference.reference, difference.measured, guess)
+        if left <= EXPLAINED:
+            told = f"{mistake.told}, the reference puts out what was measured, but for {left:.1e} of the squared error"
+            yield Suspect(mistake.cause, told, left)
+
+
+def _mistakes(network: ReferenceNetwork, drawn: Drawn, name: str) -> Iterator[Mistake]:
+    call = _record(network, drawn, name)
+    if call is None:
+        return
+    layer = next((item for item in network.spec.layers if item.name == name), None)
+    if layer is not None and layer.style is not None:
+        yield from _other_rows(call, drawn.ws, layer.style)
+    if layer is not None and layer.noise is not None:
+        yield from _other_noise(call, drawn.noise, layer.noise)
+    yield from _other_weights(call)
+    yield from _other_images(call)
+    if name == "input":
+        still = torch.eye(3).expand(len(drawn.ws), 3, 3)
+        yield Mistake(Cause.TRANSFORM, "without the transform", _again(call, {1: still}))
 
 
 @torch.no_grad()
-def _record(
-    reference: NetworkReference, name: str, ws: np.ndarray, noise: list[np.ndarray], transform: np.ndarray | None
-) -> Call | None:
+def _record(network: ReferenceNetwork, drawn: Drawn, name: str) -> Call | None:
     """How the reference calls a layer; None for what is no module of its own, as a sum."""
-    modules = dict(reference.network.synthesis.named_modules())
+    modules = dict(network.synthesis.named_modules())
     if name not in modules:
         return None
     calls: list[Call] = []
     handle = modules[name].register_forward_pre_hook(lambda module, given: calls.append(Call(module, given)))
     try:
-        motion = None if transform is None else torch.from_numpy(transform)
-        reference.network.synthesis(torch.from_numpy(ws), [torch.from_numpy(item) for item in noise], motion)
+        network.synthesis(drawn.ws, drawn.noise, drawn.transform)
     finally:
         handle.remove()
     return calls[0] if calls else None

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 
-from runtime.layers.examine import Difference
+from runtime.layers.difference import Difference
 from runtime.layers.marked import WS
 from runtime.layers.reports import Cause, Suspect
 from runtime.parity import FP16, FP32
@@ -18,6 +18,8 @@ FLOAT16_MAX = 65504.0
 TF32_ERROR = (5e-5, 2e-3)
 """Error of convolutions whose operands have 10 bits, relative to what they put out: roundings by 2^-11 and less make
 4e-4; less where an operand had few bits to begin with, more after a few layers."""
+LATEST_FIRST = 1
+"""Number of the layer by which rounding that all layers have must show."""
 EVEN_CHANNELS = 8.0
 """How much more than its share of the error the worst channel may have where all are said to be alike."""
 EVEN_BORDER = (0.4, 2.5)
@@ -41,8 +43,9 @@ def suspects_in(difference: Difference) -> list[Suspect]:
 
 
 def ranked(suspects: list[Suspect]) -> list[Suspect]:
-    """The likeliest first: by what they leave unexplained, and those that explain no value last; one a cause."""
-    ordered = sorted(suspects, key=lambda item: np.inf if item.left is None else item.left)
+    """The likeliest first: by what they leave unexplained, one a cause; what explains no value only where none does."""
+    explaining = [item for item in suspects if item.left is not None and item.left <= EXPLAINED]
+    ordered = sorted(explaining or suspects, key=lambda item: np.inf if item.left is None else item.left)
     first = {item.cause: item for item in reversed(ordered)}
     return [item for item in ordered if first[item.cause] is item][:SHOWN]
 
@@ -145,11 +148,12 @@ def _border(difference: Difference) -> Iterator[Suspect]:
 
 
 def _tf32(difference: Difference) -> Iterator[Suspect]:
-    """The error of ten bits, everywhere alike."""
+    """The error of ten bits, everywhere alike, from the very first products on."""
     own, (least, most) = difference.own, TF32_ERROR
     even = own.channel_share * difference.reference.shape[1] <= EVEN_CHANNELS
     even = even and (own.border is None or EVEN_BORDER[0] <= own.border <= EVEN_BORDER[1])
-    if difference.precision == FP32 and even and least <= own.rms <= most:
+    begins = difference.position <= LATEST_FIRST
+    if difference.precision == FP32 and begins and even and least <= own.rms <= most:
         told = f"an error of {own.rms:.1e}, in all channels and pixels alike, is what products of 10 bits make"
         yield Suspect(Cause.TF32, f"{told} ({least:.0e} to {most:.0e}); switch TF32 off", None)
 

@@ -14,10 +14,11 @@ from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
 from runtime.graphs import OpenGraphs
 from runtime.layers.compare import LAYER_TOLERANCES, LayerFigures, compare_layer
+from runtime.layers.difference import Difference
 from runtime.layers.marked import IMAGE, layers_of, mark_bundle, read_model
 from runtime.layers.reference import LayerReference
-from runtime.layers.reports import LayerReport, Suspect
-from runtime.parity import FP32
+from runtime.layers.reports import Cause, LayerReport, Suspect
+from runtime.parity import FP32, TOLERANCES
 from runtime.spec import LayerOutput
 
 COPIES = 3
@@ -32,29 +33,6 @@ FALLBACK_MEMORY = 1 << 30
 Inputs = Mapping[str, np.ndarray]
 OpenMarked = Callable[[Bundle], OpenGraphs]
 """Opens a marked copy of a bundle in the way that is examined; engines are built for it."""
-Ask = Callable[["Difference"], Sequence[Suspect]]
-"""Tells the causes of the first layer that differs."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first layer out of tolerance: figures of all layers read, its expected and measured values [N, C, P]."""
-
-    graph: str
-    precision: str
-    output: LayerOutput
-    figures: Sequence[LayerFigures]
-    reference: np.ndarray
-    measured: np.ndarray
-    border: np.ndarray
-    opset: int
-    expected_opset: int
-    unmarked: float
-
-    @property
-    def own(self) -> LayerFigures:
-        """The figures of the layer itself."""
-        return next(item for item in self.figures if item.layer == self.output.name)
 
 
 @dataclass(frozen=True)
@@ -80,7 +58,7 @@ def free_memory() -> int:
         return FALLBACK_MEMORY
 
 
-def examine(subject: Subject, reference: LayerReference, memory: int, ask: Ask) -> LayerReport:
+def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerReport:
     """Compare a graph's layers and name the first that is out of tolerance.
 
     All layers are read in one pass where they fit into `memory` bytes. Else the last is read alone, and where it is out
@@ -98,8 +76,10 @@ def examine(subject: Subject, reference: LayerReference, memory: int, ask: Ask) 
     first = next((item.layer for item in figures if not item.passed), None)
     suspects: Sequence[Suspect] = ()
     if first is not None:
-        own = bundle_opset(subject)
-        suspects = ask(reader.difference(first, figures, model.opset, own))
+        suspects = reference.suspects(reader.difference(first, figures, model.opset), subject.images)
+    elif reader.unmarked > TOLERANCES[subject.precision].max_relative:
+        told = f"its image differs by {reader.unmarked:.1e} of the range from that of the same graph with layers read"
+        suspects = [Suspect(Cause.FUSION, told, None)]
     return LayerReport(
         graph=subject.graph,
         precision=subject.precision,
@@ -112,12 +92,6 @@ def examine(subject: Subject, reference: LayerReference, memory: int, ask: Ask) 
         suspects=tuple(suspects),
         unmarked=reader.unmarked,
     )
-
-
-def bundle_opset(subject: Subject) -> int:
-    """The opset that the manifest says the graph has."""
-    own = subject.bundle.precision_of(subject.graph, subject.precision)
-    return subject.bundle.graph(subject.graph, own).opset
 
 
 def _bisect(reader: _Reader, layers: list[LayerOutput]) -> list[LayerFigures]:
@@ -187,12 +161,19 @@ class _Reader:
         off = float(np.abs(self._image - marked).max()) / spread
         self.unmarked = max(self.unmarked, float(np.nan_to_num(off, nan=np.finfo(np.float64).max)))
 
-    def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int, expected_opset: int) -> Difference:
+    def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int) -> Difference:
         """The first layer out of tolerance, with its values."""
-        reference, measured, border = self._kept[layer]
-        output = next(item for item in self._layers if item.name == layer)
         subject = self._subject
+        own = subject.bundle.precision_of(subject.graph, subject.precision)
+        reference, measured, border = self._kept[layer]
         return Difference(
-            subject.graph, subject.precision, output, figures, reference, measured, border, opset, expected_opset,
-            self.unmarked,
-        )  # fmt: skip
+            output=next(item for item in self._layers if item.name == layer),
+            own=next(item for item in figures if item.layer == layer),
+            position=[item.name for item in self._layers].index(layer),
+            precision=FP32 if subject.graph == "mapping" else subject.precision,
+            reference=reference,
+            measured=measured,
+            border=border,
+            opset=opset,
+            expected_opset=subject.bundle.graph(subject.graph, own).opset,
+        )

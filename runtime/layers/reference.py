@@ -11,8 +11,11 @@ import numpy as np
 from runtime.errors import BundleError
 from runtime.golden import GoldenSamples
 from runtime.layers.compare import border_of
+from runtime.layers.difference import Difference
+from runtime.layers.evidence import suspects_in
 from runtime.layers.marked import WS
 from runtime.layers.probes import cut_probes, probe_count, probe_pixels, split_probes
+from runtime.layers.reports import Suspect
 from runtime.spec import GeneratorSpec, LayerOutput
 
 
@@ -32,6 +35,11 @@ class LayerReference(Protocol):
         """What it is, in words."""
         ...
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether it knows the layers of all golden samples, not only of the first."""
+        ...
+
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
         """The layers' values, by name."""
         ...
@@ -40,11 +48,16 @@ class LayerReference(Protocol):
         """A measured output [N, C, size, size] or [N, C] -> the values that are compared, [N, C, P]."""
         ...
 
+    def suspects(self, difference: Difference, images: np.ndarray) -> Sequence[Suspect]:
+        """What may be the cause of the first layer's difference, the likeliest first."""
+        ...
+
 
 class StoredProbes:
     """The values that a bundle keeps: a few of each channel."""
 
     name = "stored values of the reference"
+    knows_all = False
 
     def __init__(self, spec: GeneratorSpec, golden: GoldenSamples) -> None:
         """Raises BundleError where the samples' probes are not of such a generator."""
@@ -66,6 +79,10 @@ class StoredProbes:
     def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:
         """The few pixels of each channel."""
         return cut_probes(output, measured)
+
+    def suspects(self, difference: Difference, images: np.ndarray) -> Sequence[Suspect]:
+        """What the values alone speak for."""
+        return suspects_in(difference)
 
 
 def whole_layer(output: LayerOutput, values: np.ndarray) -> np.ndarray:
