@@ -17,6 +17,7 @@ _EXTRAS = {
     "openvino": "openvino",
     "pynvml": "power",
     "safetensors": "export",
+    "sklearn": "metrics",
     "torch": "export",
 }
 """Which extra brings which package."""

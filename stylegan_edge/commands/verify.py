@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stylegan_edge.distribution import DistributionCheck, DistributionOptions, distribution_options
 from stylegan_edge.options import BUNDLE, JSON, SeedList, running_options
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
 )
 @click.option("--precision", metavar="LIST", help="Precisions to check [default: all that BUNDLE has].")
+@distribution_options
 @running_options
 @JSON
 def command(
@@ -47,6 +49,7 @@ def command(
     gpu: int,
     threads: int | None,
     as_json: bool,
+    asked: DistributionOptions,
 ) -> int:
     """Check BUNDLE: every file's sha256, then its images against the stored ones. Exits with 1 where one differs."""
     from runtime import Bundle
@@ -64,6 +67,7 @@ def command(
     ran: dict[str, tuple[str, str]] = {}
     missing: dict[str, str] = {}
     with status(f"Verifying {bundle}"):
+        check = DistributionCheck.begin(asked, opened, reference, seed, options)
         for name in _precisions(opened, BackendName(backend), precision):
             try:
                 graphs = OpenGraphs.open(opened, BackendName(backend), options, name)
@@ -76,23 +80,29 @@ def command(
                 figures += verify_golden(opened, graphs, sizes)
                 if reference is not None:
                     figures += _against_reference(opened, graphs, reference, sizes, samples, seed)
+                if check is not None:
+                    check.add(opened, graphs)
                 ran[name] = (graphs.synthesis.backend.value, graphs.synthesis.device)
     passed = all_passed(figures)
+    equal = check is None or check.passed
     if as_json:
         print_json(
             {
                 "bundle": str(bundle),
-                "passed": passed,
+                "passed": passed and equal,
                 "ran": [{"precision": name, "backend": one, "device": on} for name, (one, on) in ran.items()],
                 "not_checked": missing,
                 "reference": None if reference is None else str(reference),
                 "samples": samples,
                 "seed": seed,
                 "figures": figures_document(figures),
+                "distribution": None if check is None else check.document(),
             }
         )
     else:
         print_figures(figures)
+        if check is not None:
+            check.print()
         click.echo(
             f"Files: {len(opened.manifest.files)} of {len(opened.manifest.files)} have the sha256 they left with."
         )
@@ -102,8 +112,8 @@ def command(
             click.echo(f"Not checked, since it can't run here: {name}: {reason}")
         verdict = "the images are the right ones" if passed else "FAILED: the images differ"
         where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in ran.items())
-        click.echo(f"{where}: {verdict}.")
-    return 0 if passed else 1
+        click.echo(f"{where}: {verdict}{'' if equal else ', and their distribution is another'}.")
+    return 0 if passed and equal else 1
 
 
 def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:
