@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,29 @@ from runtime import Bundle
 from runtime.transforms import make_transform
 from tests.made_up_gpu.machine import Machine, switched_on, unavailable
 from tests.tiny import tiny_checkpoint, tiny_stylegan1_spec, tiny_stylegan3_spec
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Before the first fixture. The checks with a GPU run without PyTorch, so it is not loaded here."""
+    if "torch" in sys.modules:
+        _keep_operators()
+
+
+@cache
+def _keep_operators() -> None:
+    """Let torch's exporter read the sources of its operators once, not for each graph: a third of a tiny export's time.
+
+    They are the same for all graphs of an opset. Where this PyTorch keeps them elsewhere, tests just take longer.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+        except ImportError:
+            return
+    if hasattr(ONNXRegistry, "from_torchlib"):
+        ONNXRegistry.from_torchlib = staticmethod(lru_cache(ONNXRegistry.from_torchlib))  # type: ignore[method-assign]
 
 
 def export(*arguments: Any, **options: Any) -> Bundle:
