@@ -56,7 +56,7 @@ def verify_reference(
         raise InputError(f"samples is {samples}, expected 1 to {MAX_SAMPLES}")
     check_seed(seed)
     check_batches(batches)
-    reference = _matching(bundle, checkpoint)
+    reference = matching(bundle, checkpoint)
     network = reference.completed().build()
     names = ["mapping"] * (graphs.precision == FP32) + ["synthesis"]
     names += ["tail"] * (graphs.split is not None) + ["pipeline"] * (graphs.pipeline is not None)
@@ -78,7 +78,8 @@ def verify_reference(
     return [comparison.figures() for comparison in comparisons.values()]
 
 
-def _matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:
+def matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint in the variant that was exported. Raises InputError where it is not the bundle's."""
     try:
         return checkpoint.variant(bundle.spec)
     except InputError as error:

@@ -27,14 +27,16 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=1))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> None:
-    """A table on standard output; the first column to the left, figures to the right.
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False, left: int = 1
+) -> None:
+    """A table on standard output; the first columns to the left, as many as `left`, figures to the right.
 
     With `words`, all columns are to the left and stand as they are: brackets in them are no markup.
     """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if words or index == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if words or index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) if words else cell for cell in row))
     _console().print(table)

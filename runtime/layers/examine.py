@@ -13,11 +13,11 @@ import numpy as np
 from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
 from runtime.graphs import OpenGraphs
-from runtime.layers.compare import LAYER_TOLERANCES, LayerFigures, compare_layer
+from runtime.layers.compare import LayerFigures, allowed, compare_layer
 from runtime.layers.difference import Difference
 from runtime.layers.marked import IMAGE, layers_of, mark_bundle, read_model
 from runtime.layers.reference import LayerReference
-from runtime.layers.reports import Cause, LayerReport, Suspect
+from runtime.layers.reports import BISECTION, ONE_PASS, Cause, LayerReport, Suspect
 from runtime.parity import FP32, TOLERANCES
 from runtime.spec import LayerOutput
 
@@ -70,9 +70,9 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     reader = _Reader(subject, reference, layers)
     size = sum(item.channels * (item.size or 1) ** 2 for item in layers)
     if size * BYTES * COPIES * len(subject.images) <= memory:
-        figures, method = reader.read(list(layers)), "one pass"
+        figures, method = reader.read(list(layers)), ONE_PASS
     else:
-        figures, method = _bisect(reader, list(layers)), "bisection"
+        figures, method = _bisect(reader, list(layers)), BISECTION
     first = next((item.layer for item in figures if not item.passed), None)
     suspects: Sequence[Suspect] = ()
     if first is not None:
@@ -111,6 +111,7 @@ class _Reader:
 
     def __init__(self, subject: Subject, reference: LayerReference, layers: Mapping[LayerOutput, str]) -> None:
         self._subject, self._reference, self._layers = subject, reference, layers
+        self._rounding = subject.bundle.spec.synthesis.float32_rounding
         self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._image: np.ndarray | None = None
         self.unmarked = 0.0
@@ -118,7 +119,6 @@ class _Reader:
     def read(self, outputs: Sequence[LayerOutput]) -> list[LayerFigures]:
         """Figures of some layers, read in one run of the graph."""
         subject = self._subject
-        allowed = LAYER_TOLERANCES[FP32 if subject.graph == "mapping" else subject.precision]
         measured = self._run(outputs)
         expected = self._reference.expected(outputs, subject.images)
         figures: list[LayerFigures] = []
@@ -127,7 +127,9 @@ class _Reader:
                 continue
             truth = expected.pop(item.name)
             values = self._reference.cut(item, measured.pop(item.name))
-            found = compare_layer(item, truth.values, values, truth.border, allowed)
+            # Mapping, and truncation behind it, are float32 in every precision.
+            precision = FP32 if item.size is None else subject.precision
+            found = compare_layer(item, truth.values, values, truth.border, allowed(precision, self._rounding))
             if not found.passed and all(other.passed for other in figures):  # the first of them may be the first of all
                 self._kept[item.name] = truth.values, values, truth.border
             figures.append(found)
@@ -170,7 +172,7 @@ class _Reader:
             output=next(item for item in self._layers if item.name == layer),
             own=next(item for item in figures if item.layer == layer),
             position=[item.name for item in self._layers].index(layer),
-            precision=FP32 if subject.graph == "mapping" else subject.precision,
+            precision=subject.precision,
             reference=reference,
             measured=measured,
             border=border,

@@ -7,6 +7,9 @@ from enum import Enum
 
 from runtime.layers.compare import LayerFigures
 
+ONE_PASS, BISECTION = "one pass", "bisection"
+"""How layers were read: all at once, or one after the other until the first that differs was found."""
+
 
 class Cause(str, Enum):
     """Known reasons why a layer is not the reference's."""
