@@ -64,7 +64,7 @@ def mark_bundle(
         known = {item.name for item in info.outputs}
         padded = bundle.spec.generation is Generation.STYLEGAN3
         added = {
-            item: AddedOutput(value, own != FP32, item.channels if padded and item.size else None)
+            item: AddedOutput(value, _rank(item), own != FP32, item.channels if padded and item.size else None)
             for item, value in values.items()
             if value not in known
         }
@@ -78,6 +78,11 @@ def mark_bundle(
     changed = dataclasses.replace(bundle.manifest, graphs=graphs, files=files)
     (folder / MANIFEST).write_text(changed.to_text(), encoding="utf-8")
     return Bundle(folder), names
+
+
+def _rank(item: LayerOutput) -> int:
+    """Dimensions of a layer's output; `ws` has one more than other vectors."""
+    return 4 if item.size else 3 if item.name == WS else 2
 
 
 def _described(spec: GeneratorSpec, item: LayerOutput, name: str) -> TensorInfo:

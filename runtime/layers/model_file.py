@@ -18,7 +18,7 @@ GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_OUTPUT = 1, 5, 12
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_OP, NODE_ATTRIBUTE = 1, 2, 3, 4, 5
 ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TYPE = 1, 3, 20
 INIT_DIMS, INIT_TYPE, INIT_NAME, INIT_RAW = 1, 2, 8, 9
-VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT = 1, 2, 1, 1
+VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, TENSOR_ELEMENT, TENSOR_SHAPE, SHAPE_DIM = 1, 2, 1, 1, 2, 1
 """Field numbers of ONNX's messages."""
 INT_ATTRIBUTE = 2
 """What an attribute's type field says of a whole number."""
@@ -56,9 +56,13 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class AddedOutput:
-    """A value of a graph that is to be an output too: as it is, cast to float32, or its first `channels` alone."""
+    """A value of a graph, of `rank` dimensions, that is to be an output too.
+
+    As it is, cast to float32, or its first `channels` alone.
+    """
 
     value: str
+    rank: int
     cast: bool = False
     channels: int | None = None
 
@@ -73,7 +77,8 @@ def with_outputs(data: bytes, outputs: Sequence[AddedOutput]) -> bytes:
     graph = b""
     for item in outputs:
         graph += _nodes(item)
-        tensor = _message(TYPE_TENSOR, _number(TENSOR_ELEMENT, FLOAT))
+        shape = _message(SHAPE_DIM, b"") * item.rank  # of unknown sizes
+        tensor = _message(TYPE_TENSOR, _number(TENSOR_ELEMENT, FLOAT) + _message(TENSOR_SHAPE, shape))
         graph += _message(GRAPH_OUTPUT, _text(VALUE_NAME, item.name) + _message(VALUE_TYPE, tensor))
     return data + _message(MODEL_GRAPH, graph)
 
