@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from stylegan_edge.distribution import DistributionCheck, DistributionOptions, distribution_options
 from stylegan_edge.layers import LayerCheck, LayerOptions, layer_options
-from stylegan_edge.options import BUNDLE, JSON, SeedList, running_options
+from stylegan_edge.options import BUNDLE, FORCE, JSON, SeedList, running_options
 
 if TYPE_CHECKING:
-    from runtime.backends import BackendName, RunOptions
+    from runtime.backends import BackendName
     from runtime.bundle import Bundle
-    from runtime.graphs import OpenGraphs
-    from runtime.parity import Figures
 
 
 @click.command("verify")
@@ -32,6 +28,18 @@ if TYPE_CHECKING:
 @click.option(
     "--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference."
 )
+@click.option(
+    "--lpips",
+    type=click.Path(path_type=Path),
+    metavar="MODEL.onnx",
+    help="With --reference: measure a perceptual distance too, by this network of two images.",
+)
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With --reference: write the worst image of each precision, the reference's, and their difference.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
     "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
@@ -40,17 +48,21 @@ if TYPE_CHECKING:
 @layer_options
 @distribution_options
 @running_options
+@FORCE
 @JSON
 def command(
     bundle: Path,
     reference: Path | None,
     samples: int,
+    lpips: Path | None,
+    pictures: Path | None,
     seed: int,
     batches: list[int] | None,
     precision: str | None,
     backend: str,
     gpu: int,
     threads: int | None,
+    force: bool,
     as_json: bool,
     asked: DistributionOptions,
     layers: LayerOptions,
@@ -58,113 +70,36 @@ def command(
     """Check BUNDLE: every file's sha256, then its images against the stored ones. Exits with 1 where one differs."""
     from runtime import Bundle
     from runtime.backends import BackendName, RunOptions
+    from runtime.images import open_image_folder
     from runtime.verify import default_batches
+    from stylegan_edge.against_reference import AgainstReference, check_reference_given, worst_names, write_worst
     from stylegan_edge.display import print_json, status
+    from stylegan_edge.verify_run import VerifyRun
 
+    check_reference_given(reference, lpips, pictures)
     opened = Bundle(bundle)
     options = RunOptions(threads=threads, gpu=gpu)
     sizes = batches or default_batches(opened.spec)
-    with status(f"Verifying {bundle}"):
-        check = DistributionCheck.begin(asked, opened, reference, seed, options)
-        run = Run(opened, reference, samples, seed, check, LayerCheck.begin(layers, opened, reference))
-        for name in _precisions(opened, BackendName(backend), precision):
+    names = _precisions(opened, BackendName(backend), precision)
+    run = VerifyRun(opened, reference, samples, seed, lpips)
+    with ExitStack() as stack:
+        folder = None
+        if pictures is not None:  # refused before the work, where it could not be written after
+            folder = stack.enter_context(open_image_folder(pictures, worst_names(names), overwrite=force))
+        stack.enter_context(status(f"Verifying {bundle}"))
+        if reference is not None:
+            run.against = AgainstReference(opened, reference, sizes, samples, seed, len(names), lpips, threads)
+        run.layers = LayerCheck.begin(layers, opened, reference)
+        run.distribution = DistributionCheck.begin(asked, opened, reference, seed, options)
+        for name in names:
             run.add(name, BackendName(backend), options, sizes, needed=precision is not None)
+        if folder is not None and run.against is not None:
+            run.shown = write_worst(folder, run.against.pictures)
     if as_json:
         print_json(run.document())
     else:
-        run.print()
+        run.print(pictures)
     return 0 if run.passed else 1
-
-
-@dataclass
-class Run:
-    """What was checked, precision by precision, and what came out."""
-
-    bundle: Bundle
-    reference: Path | None
-    samples: int
-    seed: int
-    distribution: DistributionCheck | None
-    layers: LayerCheck | None
-    figures: list[Figures] = field(default_factory=list)
-    ran: dict[str, tuple[str, str]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    def add(
-        self, precision: str, backend: BackendName, options: RunOptions, batches: Sequence[int], needed: bool
-    ) -> None:
-        """Check one precision; one that can't run here is noted, unless it is `needed` or float32."""
-        from runtime.errors import BackendUnavailableError
-        from runtime.graphs import OpenGraphs
-        from runtime.parity import FP32
-        from runtime.verify import verify_golden
-
-        try:
-            graphs = OpenGraphs.open(self.bundle, backend, options, precision)
-        except BackendUnavailableError as error:
-            if needed or precision == FP32:
-                raise
-            self.missing[precision] = str(error)
-            return
-        with closing(graphs):
-            self.figures += verify_golden(self.bundle, graphs, batches)
-            if self.reference is not None:
-                self.figures += _against_reference(
-                    self.bundle, graphs, self.reference, batches, self.samples, self.seed
-                )
-            if self.layers is not None:
-                self.layers.add(graphs)
-            if self.distribution is not None:
-                self.distribution.add(self.bundle, graphs)
-            self.ran[precision] = (graphs.synthesis.backend.value, graphs.synthesis.device)
-
-    @property
-    def alike(self) -> bool:
-        """Whether all images are the right ones, and all layers."""
-        from runtime.parity import all_passed
-
-        return all_passed(self.figures) and (self.layers is None or self.layers.passed)
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing that was checked is off."""
-        return self.alike and (self.distribution is None or self.distribution.passed)
-
-    def document(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        from stylegan_edge.display import figures_document
-
-        return {
-            "bundle": str(self.bundle.path),
-            "passed": self.passed,
-            "ran": [{"precision": name, "backend": one, "device": on} for name, (one, on) in self.ran.items()],
-            "not_checked": self.missing,
-            "reference": None if self.reference is None else str(self.reference),
-            "samples": self.samples,
-            "seed": self.seed,
-            "figures": figures_document(self.figures),
-            "layers": None if self.layers is None else self.layers.document(),
-            "distribution": None if self.distribution is None else self.distribution.document(),
-        }
-
-    def print(self) -> None:
-        """Tables, then the verdict."""
-        from stylegan_edge.display import print_figures
-
-        print_figures(self.figures)
-        for part in (self.layers, self.distribution):
-            if part is not None:
-                part.print()
-        count = len(self.bundle.manifest.files)
-        click.echo(f"Files: {count} of {count} have the sha256 they left with.")
-        if self.reference is not None:
-            click.echo(f"Reference: {self.reference}, {self.samples} samples from seed {self.seed}.")
-        for name, reason in self.missing.items():
-            click.echo(f"Not checked, since it can't run here: {name}: {reason}")
-        verdict = "the images are the right ones" if self.alike else "FAILED: the images differ"
-        where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in self.ran.items())
-        equal = self.distribution is None or self.distribution.passed
-        click.echo(f"{where}: {verdict}{'' if equal else ', and their distribution is another'}.")
 
 
 def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:
@@ -178,15 +113,3 @@ def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[
     if unknown:
         raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(known)}")
     return names
-
-
-def _against_reference(
-    bundle: Bundle, graphs: OpenGraphs, reference: Path, batches: Sequence[int], samples: int, seed: int
-) -> list[Figures]:
-    from runtime.extras import require
-
-    require("torch")
-    from exporter import load_checkpoint
-    from exporter.verify import verify_reference
-
-    return verify_reference(bundle, load_checkpoint(reference), graphs, batches, samples, seed)

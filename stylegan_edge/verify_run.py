@@ -1,0 +1,118 @@
+"""What `verify` checks, precision by precision, and what it says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime.backends import BackendName, RunOptions
+from runtime.bundle import Bundle
+from runtime.errors import BackendUnavailableError
+from runtime.graphs import OpenGraphs
+from runtime.parity import FP32, Figures, all_passed
+from runtime.parity.views import Views
+from runtime.verify import verify_golden
+from stylegan_edge.against_reference import AgainstReference
+from stylegan_edge.display import figures_document, print_figures
+from stylegan_edge.distribution import DistributionCheck
+from stylegan_edge.layers import LayerCheck
+from stylegan_edge.picture_report import describe_plan, describe_views, pictures_document, print_pictures
+
+
+@dataclass
+class VerifyRun:
+    """What was asked for, and what came out.
+
+    `against`, `layers` and `distribution` are None where they were not asked for. `ran` has the backend and device of a
+    precision, `missing` why one could not be run, `shown` the pictures that were written.
+    """
+
+    bundle: Bundle
+    reference: Path | None
+    samples: int
+    seed: int
+    perceptual_network: Path | None
+    against: AgainstReference | None = None
+    layers: LayerCheck | None = None
+    distribution: DistributionCheck | None = None
+    figures: list[Figures] = field(default_factory=list)
+    ran: dict[str, tuple[str, str]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, Views] = field(default_factory=dict)
+
+    def add(
+        self, precision: str, backend: BackendName, options: RunOptions, batches: Sequence[int], needed: bool
+    ) -> None:
+        """Check one precision. What can't run here is an error where it is float32 or `needed`, else noted."""
+        try:
+            graphs = OpenGraphs.open(self.bundle, backend, options, precision)
+        except BackendUnavailableError as error:
+            if needed or precision == FP32:
+                raise
+            self.missing[precision] = str(error)
+            return
+        with closing(graphs):
+            self.figures += verify_golden(self.bundle, graphs, batches)
+            if self.against is not None:
+                self.figures += self.against.compare(graphs)
+            if self.layers is not None:
+                self.layers.add(graphs)
+            if self.distribution is not None:
+                self.distribution.add(self.bundle, graphs)
+            self.ran[precision] = (graphs.synthesis.backend.value, graphs.synthesis.device)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all images are the right ones, and all layers."""
+        return all_passed(self.figures) and (self.layers is None or self.layers.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing that was checked is off."""
+        return self.alike and (self.distribution is None or self.distribution.passed)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        network = self.perceptual_network
+        pictures = [] if self.against is None else pictures_document(self.bundle, self.against.pictures, self.shown)
+        return {
+            "bundle": str(self.bundle.path),
+            "passed": self.passed,
+            "ran": [{"precision": name, "backend": one, "device": on} for name, (one, on) in self.ran.items()],
+            "not_checked": self.missing,
+            "reference": None if self.reference is None else str(self.reference),
+            "samples": self.samples,
+            "seed": self.seed,
+            "perceptual_network": None if network is None else str(network),
+            "figures": figures_document(self.figures),
+            "pictures": pictures,
+            "layers": None if self.layers is None else self.layers.document(),
+            "distribution": None if self.distribution is None else self.distribution.document(),
+        }
+
+    def print(self, folder: Path | None) -> None:
+        """Tables, then the verdict; `folder` is where pictures were written."""
+        print_figures(self.figures)
+        if self.against is not None:
+            print_pictures(self.bundle, self.against.pictures)
+            for name, views in self.shown.items():
+                click.echo(describe_views(folder or Path(), name, views))
+        for part in (self.layers, self.distribution):
+            if part is not None:
+                part.print()
+        count = len(self.bundle.manifest.files)
+        click.echo(f"Files: {count} of {count} have the sha256 they left with.")
+        if self.against is not None:
+            drawn = f"{self.reference}, {self.samples} samples from seed {self.seed}"
+            click.echo(f"Reference: {drawn}: {describe_plan(self.bundle, self.against.plan)}.")
+        for name, reason in self.missing.items():
+            click.echo(f"Not checked, since it can't run here: {name}: {reason}")
+        verdict = "the images are the right ones" if self.alike else "FAILED: the images differ"
+        where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in self.ran.items())
+        equal = self.distribution is None or self.distribution.passed
+        click.echo(f"{where}: {verdict}{'' if equal else ', and their distribution is another'}.")
