@@ -112,7 +112,7 @@ def command(
             click.echo(f"Not checked, since it can't run here: {name}: {reason}")
         verdict = "the images are the right ones" if passed else "FAILED: the images differ"
         where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in ran.items())
-        click.echo(f"{where}: {verdict}{'' if equal else ', and their distribution is another'}.")
+        click.echo(f"{where}: {verdict}{'' if equal else '; FAILED: their distribution is another'}.")
     return 0 if passed and equal else 1
 
 
