@@ -1,6 +1,6 @@
 """Every known-answer network, exported and examined layer by layer: the table of docs/layers.md.
 
-    python -m benchmarks.layers
+python -m benchmarks.layers
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runtime.verify import default_batches, verify_golden
 from tests.known_answers import available_cases
 
 PRECISIONS = (FP32, FP16)
-COLUMNS = ("case", "precision", "verify", "layers", "worst layer", "error (rms)", "of its limit", "worst channel", "value")
+COLUMNS = ("case", "precision", "verify", "layers", "worst layer", "error (rms)", "of its limit", "channel", "value")
 
 
 def main() -> None:

@@ -67,14 +67,19 @@ class VerifyRun:
             self.ran[precision] = (graphs.synthesis.backend.value, graphs.synthesis.device)
 
     @property
-    def alike(self) -> bool:
-        """Whether all images are the right ones, and all layers."""
-        return all_passed(self.figures) and (self.layers is None or self.layers.passed)
-
-    @property
     def passed(self) -> bool:
         """Whether nothing that was checked is off."""
-        return self.alike and (self.distribution is None or self.distribution.passed)
+        parts = [part.passed for part in (self.layers, self.distribution) if part is not None]
+        return all_passed(self.figures) and all(parts)
+
+    def verdict(self) -> str:
+        """What came out, in words."""
+        told = ["the images are the right ones" if all_passed(self.figures) else "FAILED: the images differ"]
+        if self.layers is not None and not self.layers.passed:
+            told.append("FAILED: a layer differs")
+        if self.distribution is not None and not self.distribution.passed:
+            told.append("FAILED: their distribution is another")
+        return "; ".join(told)
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -112,7 +117,5 @@ class VerifyRun:
             click.echo(f"Reference: {drawn}: {describe_plan(self.bundle, self.against.plan)}.")
         for name, reason in self.missing.items():
             click.echo(f"Not checked, since it can't run here: {name}: {reason}")
-        verdict = "the images are the right ones" if self.alike else "FAILED: the images differ"
         where = "; ".join(f"{name} with {one} on {on}" for name, (one, on) in self.ran.items())
-        equal = self.distribution is None or self.distribution.passed
-        click.echo(f"{where}: {verdict}{'' if equal else ', and their distribution is another'}.")
+        click.echo(f"{where}: {self.verdict()}.")

@@ -166,7 +166,7 @@ def _path(figure: str, a: PathLengths, b: PathLengths) -> _Pair:
     own, added = bends[0], max(0.0, bends[1] - bends[0])
     error = float(a.lengths[kept].std(ddof=1)) / math.sqrt(kept.sum())
     difference = abs(lengths[1] - lengths[0])
-    shares = [rounding / part if part > 0 else 0.0 for rounding, part in zip((own, added), parts)]
+    shares = [min(1.0, rounding / part) if part > 0 else 0.0 for rounding, part in zip((own, added), parts)]
     note = _why_not_judged(shares, difference, error, added)
     return _Pair(
         figure, int(kept.sum()), lengths[0], lengths[1], difference, error, rounding=added, note=note, judged=not note
@@ -186,5 +186,6 @@ def _why_not_judged(shares: list[float], difference: float, error: float, roundi
 
 
 def _separability(figure: str, samples: int, a: Separability, b: Separability) -> _Pair:
-    note = a.note or b.note
-    return _Pair(figure, samples, a.score, b.score, abs(a.score - b.score), a.error, note=note, judged=not note)
+    """Judged where the reference's score means something: an engine whose does not has lost what there was to tell."""
+    difference = abs(a.score - b.score)
+    return _Pair(figure, samples, a.score, b.score, difference, a.error, note=a.note or b.note, judged=not a.note)

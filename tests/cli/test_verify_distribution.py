@@ -100,7 +100,7 @@ def test_another_distribution_exits_with_one(
     assert code == 1
     assert "FAILED mean of w, fp32: off by" in text
     assert "the worst of 9" in text
-    assert "FAILED: the images differ, and their distribution is another." in text
+    assert "FAILED: the images differ; FAILED: their distribution is another." in text
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,15 @@ def test_float16_is_judged_where_a_step_is_longer_than_its_rounding() -> None:
     assert _failed(short) == []
 
 
+def test_a_difference_that_rounding_may_make_is_not_judged() -> None:
+    """Pixels in steps half as large as a path's: 2 % more than the path, where the sampling error is 1 %."""
+    coarse = Linear(image_change=lambda image: np.round(image / 1e-3) * 1e-3)
+    found = _figures(coarse, epsilon=2e-3)["path length in W"]
+    assert found.passed is None
+    assert found.note == "rounding alone may make the difference: a larger --path-epsilon has less of it"
+    assert _figures(coarse, epsilon=2e-2)["path length in W"].passed is True
+
+
 def test_rounding_never_excuses_what_it_did_not_do() -> None:
     """Half the contrast, in float16: path lengths are a quarter, more than rounding can account for."""
     broken = Linear(image_change=lambda image: (image / 2).astype(np.float16))
@@ -132,28 +141,37 @@ def test_a_statistic_that_never_changes_is_given_a_level() -> None:
     assert passed == [True, True, False]
 
 
-def _separability(engine: Linear, path: Path, samples: int) -> list[DistributionFigures]:
+def _negative(image: np.ndarray) -> np.ndarray:
+    """Every other picture's negative, by its first row."""
+    return image * np.where(image[:, :, :1, :1] > 0, 1, -1)
+
+
+def _separability(path: Path, samples: int, reference: Linear, engine: Linear) -> list[DistributionFigures]:
     instruments = Instruments(attributes=(AttributeNetwork(brightness(path), RunOptions(threads=1)),))
-    reference, other = (measure(one, sampling_of(samples=samples), instruments) for one in (Linear(), engine))
-    return compare(reference, other, "fp32")[-2:]
+    found, other = (measure(one, sampling_of(samples=samples), instruments) for one in (reference, engine))
+    return compare(found, other, "fp32")[-2:]
 
 
 def test_separability_of_a_linear_attribute(tmp_path: Path) -> None:
     """Brightness is a plane's side in Z and in W; not so when the engine draws every other picture's negative."""
-    same = _separability(Linear(), tmp_path / "a.onnx", 2000)
+    same = _separability(tmp_path / "a.onnx", 2000, Linear(), Linear())
     assert [item.figure for item in same] == ["separability in Z", "separability in W"]
     assert all(item.passed and item.reference == pytest.approx(1, abs=0.05) for item in same)
-
-    def negative(image: np.ndarray) -> np.ndarray:
-        return image * np.where(image[:, :, :1, :1] > 0, 1, -1)
-
-    broken = _separability(Linear(image_change=negative), tmp_path / "a.onnx", 2000)
+    broken = _separability(tmp_path / "a.onnx", 2000, Linear(), Linear(image_change=_negative))
     assert [item.passed for item in broken] == [False, False]
     assert all(item.engine == pytest.approx(2, rel=0.1) for item in broken)
 
 
+def test_an_engine_that_lost_the_attribute_fails(tmp_path: Path) -> None:
+    """No plane tells the reference's brightness; all that the engine draws is bright, which needs no telling."""
+    reference, engine = Linear(image_change=_negative), Linear(image_change=lambda image: image * 0 + 1)
+    for item in _separability(tmp_path / "a.onnx", 2000, reference, engine):
+        assert (item.passed, item.engine) == (False, 1)
+        assert "nothing to tell" in item.note
+
+
 def test_separability_of_too_few_images_is_not_judged(tmp_path: Path) -> None:
-    for item in _separability(Linear(), tmp_path / "a.onnx", 60):
+    for item in _separability(tmp_path / "a.onnx", 60, Linear(), Linear()):
         assert item.passed is None
         assert "draw over 68" in item.note
 
