@@ -45,8 +45,13 @@ def float64(weights: Weights, name: str) -> np.ndarray:
 
 
 def normalize_second_moment(x: Tensor) -> Tensor:
-    """Rows to a root mean square of 1, with a sum for the mean: ReduceSum reads the same in every opset since 13."""
-    return x * torch.rsqrt((x * x).sum(dim=1, keepdim=True) * (1 / x.shape[1]) + EPSILON)
+    """Rows to a root mean square of 1, with a sum for the mean: ReduceSum reads the same in every opset since 13.
+
+    The epsilon is added to the sum. By itself, torch's exporter takes a number up to 1e-8 for 0 and leaves it out, and
+    a row of zeros would become NaN.
+    """
+    count = x.shape[1]
+    return x * torch.rsqrt(((x * x).sum(dim=1, keepdim=True) + count * EPSILON) * (1 / count))
 
 
 def to_pixels(image: Tensor) -> Tensor:

@@ -188,7 +188,7 @@ class DeployStyleGAN1(DeploySynthesis):
     def _adapt(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """Adaptive instance normalisation (equation 1)."""
         x = x - _image_mean(x)
-        deviation = torch.rsqrt(_image_mean(x * x) + self.network.norm_epsilon)
+        deviation = torch.rsqrt(_image_mean(x * x, self.network.norm_epsilon))
         return x * (deviation * scale) + shift
 
     def _repeat(self, x: Tensor, factor: int) -> Tensor:
@@ -200,13 +200,16 @@ class DeployStyleGAN1(DeploySynthesis):
         return spread.reshape(-1, channels, height * factor, width * factor)
 
 
-def _image_mean(x: Tensor) -> Tensor:
-    """The mean of each channel's image, [N, C, H, W] -> [N, C, 1, 1], with sums for it: see `normalize_second_moment`.
+def _image_mean(x: Tensor, epsilon: float = 0.0) -> Tensor:
+    """The mean of each channel's image, [N, C, H, W] -> [N, C, 1, 1], with sums for it, and `epsilon` more.
+
+    See `normalize_second_moment` for why it is added to the sum.
 
     One axis after the other: with a single sum over a million values, ONNX Runtime's 1024 px images were 2.5e-6 (mean)
     from float64; so they are 6.7e-7.
     """
-    return x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True) * (1 / (x.shape[2] * x.shape[3]))
+    total, count = x.sum(dim=3, keepdim=True).sum(dim=2, keepdim=True), x.shape[2] * x.shape[3]
+    return (total + count * epsilon if epsilon else total) * (1 / count)
 
 
 def repeating_kernel(weight: np.ndarray) -> np.ndarray:
