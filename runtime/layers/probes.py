@@ -18,6 +18,9 @@ PLACES = (
     (0.50, 0.33), (0.00, 0.00), (0.67, 0.75), (1.00, 0.50), (0.20, 0.50), (0.33, 0.00), (0.80, 0.20), (0.00, 1.00),
 )  # fmt: skip
 """Where pixels are kept, (y, x) from 0 to 1: inside and on the border, in turns."""
+PHASES = ((0, 1), (0, 0), (1, 1), (1, 0), (1, 1), (1, 0), (0, 0), (0, 1))
+"""Of these pixels, what y and x are modulo 2: all four among the first four. A weight of an up-convolution reaches one
+pixel in four."""
 CHANNEL_VALUES = 2048
 """Values kept of a layer and an image, roughly: wide layers keep fewer pixels. 0.3 MB for the widest networks."""
 FEWEST_PLACES = 2
@@ -29,7 +32,8 @@ def probe_pixels(output: LayerOutput) -> np.ndarray:
         return np.zeros((1, 2), np.int64)
     count = max(FEWEST_PLACES, min(len(PLACES), CHANNEL_VALUES // output.channels))
     places = np.round(np.array(PLACES[:count]) * (output.size - 1)).astype(np.int64)
-    return np.unique(places, axis=0)
+    places -= (places - PHASES[:count]) % 2
+    return np.unique(places.clip(0), axis=0)
 
 
 def cut_probes(output: LayerOutput, values: np.ndarray) -> np.ndarray:
