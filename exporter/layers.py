@@ -18,7 +18,6 @@ from runtime.layers.reference import Expected, whole_border, whole_layer
 from runtime.layers.reports import Suspect
 from runtime.noise import Noise, noise_arrays
 from runtime.spec import GeneratorSpec, LayerOutput
-from runtime.truncation import towards_mean
 
 
 @torch.no_grad()
@@ -70,12 +69,7 @@ class NetworkReference:
 
     def ws(self, images: np.ndarray) -> np.ndarray:
         """The rows of `ws` that make golden images, before any are fixed: float32 [N, num_ws, w_dim]."""
-        golden, bundle = self._golden, self._golden.bundle
-        if bundle.manifest.options.identity_mask:
-            return golden.styles(images)
-        sources = golden.samples.w[golden.samples.sources[images]].astype(np.float64)
-        mixed = np.einsum("lk,nkw->nlw", bundle.mask.matrix, sources).astype(np.float32)
-        return towards_mean(mixed, bundle.w_avg, golden.samples.psi[images][..., None])
+        return self._golden.ws(images)
 
     def synthesis_inputs(self, images: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None]:
         """`ws` with fixed rows, noise [N, 1, H, W] a noise input, and transform, where there is one."""

@@ -81,6 +81,14 @@ class GoldenInputs:
         rows = psi if own else np.repeat(psi[:, :1], sources.shape[1], axis=1)  # before mixing there are no rows yet
         return towards_mean(self.samples.w[sources], self.bundle.w_avg, rows[..., None])
 
+    def ws(self, images: np.ndarray) -> np.ndarray:
+        """float32 [N, num_ws, w_dim]: the rows that the pipeline graph makes for the images, before any are fixed."""
+        if self.bundle.manifest.options.identity_mask:
+            return self.styles(images)
+        sources = self.samples.w[self.samples.sources[images]].astype(np.float64)
+        mixed = np.einsum("lk,nkw->nlw", self.bundle.mask.matrix, sources).astype(np.float32)
+        return towards_mean(mixed, self.bundle.w_avg, self.samples.psi[images][..., None])
+
     def synthesis(self, slots: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs of the synthesis graph: an image in each slot, or a companion where it is COMPANION."""
         samples, count = self.samples, self.samples.sources.shape[1]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from runtime.errors import BundleError
-from runtime.golden import GoldenSamples
+from runtime.golden import GoldenInputs, GoldenSamples
 from runtime.layers.compare import border_of
 from runtime.layers.difference import Difference
 from runtime.layers.evidence import suspects_in
@@ -17,6 +17,9 @@ from runtime.layers.marked import WS
 from runtime.layers.probes import cut_probes, probe_count, probe_pixels, split_probes
 from runtime.layers.reports import Suspect
 from runtime.spec import GeneratorSpec, LayerOutput
+
+RowsOf = Callable[[np.ndarray], np.ndarray]
+"""Numbers of golden images -> their rows of `ws`, float32 [N, num_ws, w_dim]."""
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,39 @@ class StoredProbes:
     name = "stored values of the reference"
     knows_all = False
 
-    def __init__(self, spec: GeneratorSpec, golden: GoldenSamples) -> None:
-        """Raises BundleError where the samples' probes are not of such a generator."""
+    def __init__(self, spec: GeneratorSpec, golden: GoldenSamples, ws: RowsOf | None = None) -> None:
+        """`ws` makes the rows of `ws` of golden images, which follow from what is stored (None: they are not told).
+
+        Raises BundleError where the samples' probes are not of such a generator.
+        """
         if golden.probes.shape[1] != probe_count(spec):
             raise BundleError(
                 f"the golden samples keep {golden.probes.shape[1]} values of an image's layers, expected "
                 f"{probe_count(spec)}; export the bundle again"
             )
         self._probes = split_probes(spec, golden.probes)
+        self._ws = ws
+
+    @classmethod
+    def of(cls, golden: GoldenInputs) -> StoredProbes:
+        """All that a bundle tells of its layers. Raises BundleError where its probes are not of its generator."""
+        return cls(golden.bundle.spec, golden.samples, golden.ws)
 
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
         """The layers' values, by name."""
-        return {
+        found = {
             item.name: Expected(self._probes[item.name][images], border_of(probe_pixels(item), item.size))
             for item in outputs
             if item.name != WS
         }
+        for item in outputs:
+            if item.name == WS and self._ws is not None:
+                found[WS] = Expected(whole_layer(item, self._ws(images)), whole_border(item))
+        return found
 
     def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:
-        """The few pixels of each channel."""
-        return cut_probes(output, measured)
+        """The few pixels of each channel; of `ws` all."""
+        return whole_layer(output, measured) if output.name == WS else cut_probes(output, measured)
 
     def suspects(self, difference: Difference, images: np.ndarray) -> Sequence[Suspect]:
         """What the values alone speak for."""
