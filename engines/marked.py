@@ -6,18 +6,17 @@ from dataclasses import replace
 
 from engines.options import BuildOptions
 from engines.store import build_engine
-from runtime.backends import RunOptions
+from runtime.backends import GraphRunner, RunOptions, open_graphs
 from runtime.backends.tensorrt import BACKENDS, find_host
 from runtime.bundle import Bundle
 from runtime.engine_record import Flavour
 from runtime.engines import choose_engine, graph_digests
-from runtime.graphs import OpenGraphs
 
 
 def open_marked_engine(
-    marked: Bundle, original: Bundle, flavour: Flavour, precision: str, options: RunOptions
-) -> OpenGraphs:
-    """Build an engine of a marked copy of a bundle, in that copy, as the one that draws was built, and open it.
+    marked: Bundle, original: Bundle, flavour: Flavour, precision: str, options: RunOptions, graph: str
+) -> GraphRunner:
+    """Build an engine of a marked copy of a bundle, in that copy, as the one that draws was built, and open a graph.
 
     Its graphs are those of the bundle, not tuned ones, and TensorRT may fuse fewer operators of a graph whose layers
     are outputs: `LayerReport.unmarked` says how far the images are apart.
@@ -31,4 +30,4 @@ def open_marked_engine(
     graphs = [name for name in record.plans if name in known and name not in ("head", "tail")]
     build = BuildOptions(record.profiles, flags, gpu=options.gpu)
     build_engine(marked, library, host.device, build, precision, graphs)
-    return OpenGraphs.open(marked, BACKENDS[flavour], options, precision, pipeline="pipeline" in graphs, split=False)
+    return open_graphs(marked, [graph], precision, BACKENDS[flavour], options)[0][graph]

@@ -85,7 +85,7 @@ class LayerCheck:
         from runtime.layers.reference import StoredProbes
 
         golden = GoldenInputs.of(bundle)
-        stored = StoredProbes(bundle.spec, golden.samples)
+        stored = StoredProbes.of(golden)
         reference: LayerReference = stored if checkpoint is None else _network(golden, checkpoint)
         return cls(golden, reference, free_memory() if options.memory is None else options.memory * MIB)
 
@@ -106,7 +106,7 @@ class LayerCheck:
 
         flavour = next(one for one, name in BACKENDS.items() if name is graphs.synthesis.backend)
         original, precision, options = self.golden.bundle, graphs.precision, graphs.options
-        return lambda marked: open_marked_engine(marked, original, flavour, precision, options)
+        return lambda marked, graph: open_marked_engine(marked, original, flavour, precision, options, graph)
 
     @property
     def passed(self) -> bool:

@@ -38,6 +38,12 @@ Tighter than what is allowed of images, since a mistake that is small in its lay
 rounding grows little from layer to layer. Float8 and int8 round each activation by a step of its layer's range."""
 
 
+PIXELS_TOLERANCE = LayerTolerance(rms=2e-3, channel=4e-3, largest=0.5)
+"""Of `pixels` held against those of the same graph's own `image`, in every precision. The arithmetic is the same but
+for a multiplication and an addition that may be rounded as one, which moves 1 value in 100,000 across a level. A level
+is 0.8 % of the root mean square of middle grey: rounding in place of truncating moves half of all values, 5e-3."""
+
+
 def allowed(precision: str, rounding: float) -> LayerTolerance:
     """What a layer is allowed; `rounding` is the specification's `float32_rounding`, by which float32's grows."""
     known = LAYER_TOLERANCES[precision]

@@ -12,13 +12,13 @@ import numpy as np
 
 from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
-from runtime.graphs import OpenGraphs
-from runtime.layers.compare import LayerFigures, allowed, compare_layer
+from runtime.layers.bisection import bisect
+from runtime.layers.compare import PIXELS_TOLERANCE, LayerFigures, allowed, compare_layer
 from runtime.layers.difference import Difference
-from runtime.layers.marked import IMAGE, layers_of, mark_bundle, read_model
-from runtime.layers.reference import LayerReference
+from runtime.layers.marked import IMAGE, PIXELS, layers_of, mark_bundle, read_model
+from runtime.layers.reference import LayerReference, whole_border, whole_layer
 from runtime.layers.reports import BISECTION, ONE_PASS, Cause, LayerReport, Suspect
-from runtime.parity import FP32, TOLERANCES
+from runtime.parity import FP32, TOLERANCES, to_pixels
 from runtime.spec import LayerOutput
 
 COPIES = 3
@@ -31,8 +31,8 @@ FALLBACK_MEMORY = 1 << 30
 """Bytes to take where the system does not say what is free."""
 
 Inputs = Mapping[str, np.ndarray]
-OpenMarked = Callable[[Bundle], OpenGraphs]
-"""Opens a marked copy of a bundle in the way that is examined; engines are built for it."""
+OpenMarked = Callable[[Bundle, str], GraphRunner]
+"""Opens a graph of a marked copy of a bundle in the way that is examined; engines are built for it."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     """Compare a graph's layers and name the first that is out of tolerance.
 
     All layers are read in one pass where they fit into `memory` bytes. Else the last is read alone, and where it is out
-    of tolerance the first such layer is looked for by bisection, a pass for each layer read: an error, once there,
-    stays.
+    of tolerance the first such layer is looked for by bisection, a pass for each layer read.
     """
     model = read_model(subject.bundle, subject.graph, subject.precision)
     layers = layers_of(subject.bundle.spec, subject.graph, model)
@@ -72,7 +71,8 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     if size * BYTES * COPIES * len(subject.images) <= memory:
         figures, method = reader.read(list(layers)), ONE_PASS
     else:
-        figures, method = _bisect(reader, list(layers)), BISECTION
+        figures, method = bisect(list(layers), reader.read), BISECTION
+    figures += reader.pixels()
     first = next((item.layer for item in figures if not item.passed), None)
     suspects: Sequence[Suspect] = ()
     if first is not None:
@@ -94,18 +94,6 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     )
 
 
-def _bisect(reader: _Reader, layers: list[LayerOutput]) -> list[LayerFigures]:
-    """Figures of the layers that were looked at, in order: among them the first out of tolerance."""
-    found = {len(layers) - 1: reader.read(layers[-1:])[0]}
-    good, bad = -1, len(layers) - 1
-    if not found[bad].passed:
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            found[middle] = reader.read([layers[middle]])[0]
-            good, bad = (middle, bad) if found[middle].passed else (good, middle)
-    return [found[index] for index in sorted(found)]
-
-
 class _Reader:
     """Reads layers of a subject, compares them and keeps the values of the first that is out of tolerance."""
 
@@ -114,6 +102,7 @@ class _Reader:
         self._rounding = subject.bundle.spec.synthesis.float32_rounding
         self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._image: np.ndarray | None = None
+        self._pixels: np.ndarray | None = None
         self.unmarked = 0.0
 
     def read(self, outputs: Sequence[LayerOutput]) -> list[LayerFigures]:
@@ -143,12 +132,8 @@ class _Reader:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylegan-edge-layers-")))
             values = {item: self._layers[item] for item in outputs}
             marked, names = mark_bundle(subject.bundle, subject.precision, {subject.graph: values}, folder)
-            graphs = subject.open_marked(marked)
-            stack.callback(graphs.close)
-            runner = graphs.mapping if subject.graph == "mapping" else graphs.synthesis
-            if subject.graph == "pipeline":
-                assert graphs.pipeline is not None
-                runner = graphs.pipeline
+            runner = subject.open_marked(marked, subject.graph)
+            stack.callback(runner.close)
             wanted = list(dict.fromkeys([*names[subject.graph].values(), *final]))
             results = dict(zip(wanted, runner.run(subject.inputs, wanted)))
         if final:
@@ -158,20 +143,39 @@ class _Reader:
     def _compare_image(self, marked: np.ndarray) -> None:
         """How far the graph as it is draws from the one that says more: a runtime may compute that in another way."""
         if self._image is None:
-            self._image = self._subject.runner.run(self._subject.inputs, [IMAGE])[0]
+            self._image, self._pixels = self._subject.runner.run(self._subject.inputs, [IMAGE, PIXELS])
         spread = float(np.ptp(self._image)) or 1.0
         off = float(np.abs(self._image - marked).max()) / spread
         self.unmarked = max(self.unmarked, float(np.nan_to_num(off, nan=np.finfo(np.float64).max)))
+
+    def pixels(self) -> list[LayerFigures]:
+        """Figures of what makes `pixels` of `image`, the graph's last step; none where it makes no image."""
+        if self._image is None or self._pixels is None:
+            return []
+        output = self._pixels_output
+        truth = whole_layer(output, to_pixels(self._image).transpose(0, 3, 1, 2))
+        values = whole_layer(output, self._pixels.transpose(0, 3, 1, 2))
+        border = whole_border(output)
+        found = compare_layer(output, truth, values, border, PIXELS_TOLERANCE)
+        self._kept[output.name] = truth, values, border
+        return [found]
+
+    @property
+    def _pixels_output(self) -> LayerOutput:
+        spec = self._subject.bundle.spec
+        return LayerOutput(PIXELS, spec.img_channels, spec.resolution)
 
     def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int) -> Difference:
         """The first layer out of tolerance, with its values."""
         subject = self._subject
         own = subject.bundle.precision_of(subject.graph, subject.precision)
         reference, measured, border = self._kept[layer]
+        outputs = [*self._layers, self._pixels_output]
+        position = [item.name for item in outputs].index(layer)
         return Difference(
-            output=next(item for item in self._layers if item.name == layer),
+            output=outputs[position],
             own=next(item for item in figures if item.layer == layer),
-            position=[item.name for item in self._layers].index(layer),
+            position=position,
             precision=subject.precision,
             reference=reference,
             measured=measured,

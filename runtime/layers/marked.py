@@ -15,8 +15,8 @@ from runtime.manifest import MANIFEST, FileInfo, TensorInfo
 from runtime.parity import FP32
 from runtime.spec import Generation, GeneratorSpec, LayerOutput
 
-IMAGE, WS = "image", "ws"
-"""A graph's output, and the rows of `ws` that the pipeline graph makes for itself."""
+IMAGE, PIXELS, WS = "image", "pixels", "ws"
+"""A graph's outputs, and the rows of `ws` that the pipeline graph makes for itself."""
 
 
 def read_model(bundle: Bundle, name: str, precision: str) -> ModelFile:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from runtime.backends import GraphRunner
+from runtime.backends import GraphRunner, open_graphs
 from runtime.golden import GoldenInputs
 from runtime.graphs import OpenGraphs
 from runtime.layers.examine import OpenMarked, Subject, examine
@@ -41,24 +41,25 @@ def verify_layers(
 
 def _opener(graphs: OpenGraphs) -> OpenMarked:
     """As the graphs were opened: by the backend that was taken."""
-    taken = graphs.synthesis.backend
-    return lambda marked: OpenGraphs.open(
-        marked, taken, graphs.options, graphs.precision, pipeline=graphs.pipeline is not None, split=False
-    )
+    taken, precision = graphs.synthesis.backend, graphs.precision
+    return lambda marked, graph: open_graphs(marked, [graph], precision, taken, graphs.options)[0][graph]
 
 
 def _inputs(golden: GoldenInputs, graphs: OpenGraphs, reference: LayerReference) -> Iterator[Given]:
     """A batch of the first images for mapping and synthesis; one image for the pipeline, whose psi is a whole batch's.
 
-    For the pipeline an image whose rows have psi of their own is best, but not all references know one's layers.
+    Not all references know the layers of more. Where one does, mapping takes all images: one of their labels has every
+    class in it. And the pipeline takes the image in which most rows have a psi of their own.
     """
     samples = golden.samples
     images = golden.synthesis_images[:PROBED_IMAGES]
     if graphs.precision == FP32:
-        latents = samples.sources[images, 0]
-        yield "mapping", graphs.mapping, images, golden.mapping(golden.z[latents], samples.c[latents])
+        every = np.arange(len(samples.sources)) if reference.knows_all else images
+        latents = samples.sources[every, 0]
+        yield "mapping", graphs.mapping, every, golden.mapping(golden.z[latents], samples.c[latents])
     yield "synthesis", graphs.synthesis, images, golden.synthesis(images)
     if graphs.pipeline is not None:
         known = golden.pipeline_images
-        image = known[-1] if reference.knows_all else known[0]
+        own = [len(np.unique(samples.psi[image])) if reference.knows_all else 0 for image in known]
+        image = known[int(np.argmax(own))]
         yield "pipeline", graphs.pipeline, np.array([image]), golden.pipeline(int(image))

@@ -27,7 +27,7 @@ PLENTY, NOTHING = 1 << 30, 0
 
 
 def _stored(golden: GoldenInputs) -> LayerReference:
-    return StoredProbes(golden.bundle.spec, golden.samples)
+    return StoredProbes.of(golden)
 
 
 def _in_pytorch(golden: GoldenInputs) -> LayerReference:
@@ -58,7 +58,7 @@ def test_layers_of_an_honest_bundle_are_the_references(tiny_bundle: Bundle, pyto
         assert not report.suspects
         assert report.method == "one pass"
         assert len(report.growth) == len(report.layers)
-    names = [item.name for item in tiny_bundle.spec.outputs]
+    names = [*(item.name for item in tiny_bundle.spec.outputs), "pixels"]
     assert [item.layer for item in reports["mapping"].layers + reports["synthesis"].layers] == names
     with_ws = [item.layer for item in reports["pipeline"].layers if item.layer != "ws"]
     assert with_ws == names
@@ -78,7 +78,7 @@ def test_the_first_wrong_layer_is_named(swapped: Bundle, memory: int, pytorch: b
 
 def test_bisection_reads_few_layers(swapped: Bundle) -> None:
     whole, halved = _reports(swapped)["synthesis"], _reports(swapped, NOTHING)["synthesis"]
-    assert len(halved.layers) <= 5 < len(whole.layers) == 10
+    assert len(halved.layers) <= 6 < len(whole.layers) == 11
     known = {item.layer: item.rms for item in whole.layers}
     for item in halved.layers:
         assert item.rms == pytest.approx(known[item.layer])
