@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from exporter.mistakes import Call, Mistake, mistakes_in_layer
 from exporter.networks import ReferenceNetwork
+from exporter.sums import SUMS, mistakes_in_sum
 from runtime.layers.difference import Difference
 from runtime.layers.evidence import EXPLAINED, ranked, suspects_in, unexplained
-from runtime.layers.reports import Cause, Suspect
-from runtime.spec import noise_name
-
-STRENGTHS = (-1.0, 0.5, 2.0)
-"""Factors of a noise strength that are tried."""
-FILTERS = ("kernel", "up_filter", "down_filter")
-"""Buffers of the references that hold FIR filters."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """How a layer was called in the reference: the module and its arguments."""
-
-    module: nn.Module
-    arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """Something that may have gone wrong in a layer, and what the layer would put out: [N, C, size, size]."""
-
-    cause: Cause
-    told: str
-    output: Callable[[], Tensor]
+from runtime.layers.reports import Suspect
 
 
 @dataclass(frozen=True)
@@ -57,7 +34,7 @@ def suspects_by_network(network: ReferenceNetwork, drawn: Drawn, difference: Dif
 
 
 def _recomputed(network: ReferenceNetwork, drawn: Drawn, difference: Difference) -> Iterator[Suspect]:
-    for mistake in _mistakes(network, drawn, difference.output.name):
+    for mistake in _mistakes(network, drawn, difference):
         guess = mistake.output().detach().numpy().reshape(difference.reference.shape)
         left = unexplained(difference.reference, difference.measured, guess)
         if left <= EXPLAINED:
@@ -65,25 +42,22 @@ def _recomputed(network: ReferenceNetwork, drawn: Drawn, difference: Difference)
             yield Suspect(mistake.cause, told, left)
 
 
-def _mistakes(network: ReferenceNetwork, drawn: Drawn, name: str) -> Iterator[Mistake]:
-    call = _record(network, drawn, name)
-    if call is None:
+def _mistakes(network: ReferenceNetwork, drawn: Drawn, difference: Difference) -> Iterator[Mistake]:
+    name = difference.output.name
+    block, _, last = name.partition(".")
+    if last in SUMS:
+        call = _record(network, drawn, block)
+        if call is not None:
+            yield from mistakes_in_sum(call, name, difference.measured)
         return
-    layer = next((item for item in network.spec.layers if item.name == name), None)
-    if layer is not None and layer.style is not None:
-        yield from _other_rows(call, drawn.ws, layer.style)
-    if layer is not None and layer.noise is not None:
-        yield from _other_noise(call, drawn.noise, layer.noise)
-    yield from _other_weights(call)
-    yield from _other_images(call)
-    if name == "input":
-        still = torch.eye(3).expand(len(drawn.ws), 3, 3)
-        yield Mistake(Cause.TRANSFORM, "without the transform", _again(call, {1: still}))
+    call = _record(network, drawn, name)
+    if call is not None:
+        yield from mistakes_in_layer(network.spec, call, name, drawn.ws, drawn.noise, difference.measured)
 
 
 @torch.no_grad()
 def _record(network: ReferenceNetwork, drawn: Drawn, name: str) -> Call | None:
-    """How the reference calls a layer; None for what is no module of its own, as a sum."""
+    """How the reference calls a module; None where there is none of that name."""
     modules = dict(network.synthesis.named_modules())
     if name not in modules:
         return None
@@ -94,92 +68,3 @@ def _record(network: ReferenceNetwork, drawn: Drawn, name: str) -> Call | None:
     finally:
         handle.remove()
     return calls[0] if calls else None
-
-
-def _again(call: Call, changed: dict[int, Any]) -> Callable[[], Tensor]:
-    """The layer with other arguments."""
-
-    @torch.no_grad()
-    def output() -> Tensor:
-        result: Tensor = call.module(*(changed.get(index, item) for index, item in enumerate(call.arguments)))
-        return result
-
-    return output
-
-
-def _with(call: Call, name: str, value: Any) -> Callable[[], Tensor]:
-    """The layer with another weight, filter or setting."""
-
-    def output() -> Tensor:
-        with _replaced(call.module, name, value):
-            return _again(call, {})()
-
-    return output
-
-
-@contextmanager
-def _replaced(module: nn.Module, name: str, value: Any) -> Iterator[None]:
-    kept = getattr(module, name)
-    setattr(module, name, nn.Parameter(value) if isinstance(kept, nn.Parameter) else value)
-    try:
-        yield
-    finally:
-        setattr(module, name, kept)
-
-
-def _other_rows(call: Call, ws: Tensor, own: int) -> Iterator[Mistake]:
-    at = 0 if len(call.arguments) < 2 or call.arguments[0].ndim == 2 else 1
-    for row in range(ws.shape[1]):
-        if row != own and not torch.equal(ws[:, row], ws[:, own]):
-            told = f"with row {row} of ws in place of row {own}"
-            yield Mistake(Cause.STYLE_ORDER, told, _again(call, {at: ws[:, row]}))
-
-
-def _other_noise(call: Call, noise: list[Tensor], own: int) -> Iterator[Mistake]:
-    given = noise[own]
-    yield Mistake(Cause.NOISE_LEFT_OUT, f"without {noise_name(own)}", _again(call, {2: None}))
-    for index, other in enumerate(noise):
-        if index != own and other.shape[2:] == given.shape[2:]:
-            told = f"with {noise_name(index)} in place of {noise_name(own)}"
-            yield Mistake(Cause.NOISE_ORDER, told, _again(call, {2: other}))
-    if len(given) > 1:
-        told = f"with {noise_name(own)} of another image of the batch"
-        yield Mistake(Cause.NOISE_ORDER, told, _again(call, {2: given.roll(1, dims=0)}))
-    turned = given.transpose(2, 3)
-    yield Mistake(Cause.NOISE_ORDER, f"with {noise_name(own)} transposed", _again(call, {2: turned}))
-    for strength in STRENGTHS:
-        told = f"with {strength:g} times the strength of {noise_name(own)}"
-        yield Mistake(Cause.NOISE_STRENGTH, told, _again(call, {2: given * strength}))
-
-
-def _other_weights(call: Call) -> Iterator[Mistake]:
-    module = call.module
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, Tensor) and weight.ndim == 4 and weight.shape[-1] > 1:
-        transposed, mirrored = weight.transpose(2, 3), weight.flip(2, 3)
-        yield Mistake(Cause.KERNEL, "with its kernel transposed", _with(call, "weight", transposed))
-        yield Mistake(Cause.KERNEL, "with its kernel mirrored", _with(call, "weight", mirrored))
-    for name in FILTERS:
-        taps = getattr(module, name, None)
-        if isinstance(taps, Tensor) and taps.ndim:
-            axes = tuple(range(taps.ndim))
-            yield Mistake(Cause.FILTER, "with its filter mirrored", _with(call, name, taps.flip(axes)))
-            for step in (1, -1):
-                shifted = taps.roll([step] * taps.ndim, dims=axes)
-                yield Mistake(Cause.FILTER, f"with its filter shifted by {step:+d}", _with(call, name, shifted))
-    bias = getattr(module, "bias", None)
-    if isinstance(bias, Tensor):
-        yield Mistake(Cause.BIAS, "without its bias", _with(call, "bias", torch.zeros_like(bias)))
-    if getattr(module, "demodulate", False):
-        yield Mistake(Cause.DEMODULATION, "without demodulation", _with(call, "demodulate", False))
-    if getattr(module, "clamp", None) is not None:
-        yield Mistake(Cause.CLAMP, "without its clamp", _with(call, "clamp", None))
-
-
-def _other_images(call: Call) -> Iterator[Mistake]:
-    """What the layer takes, or its style, from another image of the batch."""
-    for index, item in enumerate(call.arguments[:2]):
-        if isinstance(item, Tensor) and len(item) > 1:
-            what = "what it takes" if item.ndim == 4 else "the style"
-            told = f"with {what} of another image of the batch"
-            yield Mistake(Cause.BATCH_ORDER, told, _again(call, {index: item.roll(1, dims=0)}))

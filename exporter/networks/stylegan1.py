@@ -46,6 +46,7 @@ class StyledLayer(nn.Module):
     def __init__(self, layer: Layer, w_dim: int, network: StyleGAN1Spec) -> None:
         super().__init__()
         self.layer, self.network = layer, network
+        self.slope = LEAKY_SLOPE  # a layer that is suspected of another is tried with it
         width = layer.out_channels
         if layer.kind is LayerKind.CONV:
             self.weight = nn.Parameter(torch.zeros(width, layer.in_channels, 3, 3))
@@ -81,7 +82,7 @@ class StyledLayer(nn.Module):
             x = x + noise * self.noise_weight[:, None, None]
         if not self.network.bias_before_blur:
             x = x + bias
-        x = instance_norm(functional.leaky_relu(x, LEAKY_SLOPE), self.network.norm_epsilon)
+        x = instance_norm(functional.leaky_relu(x, self.slope), self.network.norm_epsilon)
         scale, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)  # [N, C, 1, 1] each
         return x * (scale + self.network.style_offset) + shift
 

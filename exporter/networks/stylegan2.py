@@ -60,7 +60,7 @@ class SynthesisLayer(nn.Module):
     def __init__(self, layer: Layer, w_dim: int, network: StyleGAN2Spec, gain: float = 1.0) -> None:
         super().__init__()
         self.up = layer.up
-        self.demodulate = True  # a layer that is suspected of leaving it out is tried without
+        self.demodulate, self.slope = True, LEAKY_SLOPE  # a suspected layer is tried with others
         self.gain = gain
         self.clamp = None if network.conv_clamp is None else network.conv_clamp * gain
         fan_in = layer.in_channels * 9
@@ -79,7 +79,7 @@ class SynthesisLayer(nn.Module):
         if noise is not None:
             x = x + noise * self.noise_strength
         x = x + self.bias[:, None, None]
-        x = functional.leaky_relu(x, LEAKY_SLOPE) * (ACTIVATION_GAIN * self.gain)
+        x = functional.leaky_relu(x, self.slope) * (ACTIVATION_GAIN * self.gain)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
 

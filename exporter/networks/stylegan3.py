@@ -89,7 +89,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         self.layer, self.clamp = layer, network.conv_clamp
         self.is_rgb = layer is network.filtered[-1]
-        self.demodulate = not self.is_rgb  # a layer that is suspected of leaving it out is tried without
+        self.demodulate, self.slope = not self.is_rgb, LEAKY_SLOPE  # a suspected layer is tried with others
         kernel = network.kernel_of(layer)
         self.weight = nn.Parameter(torch.zeros(layer.out_channels, layer.in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(layer.out_channels))
@@ -112,7 +112,7 @@ class SynthesisLayer(nn.Module):
         """The filtered nonlinearity of some channels: [N, C, H, W] -> [N, C, H', W']."""
         x = self._upsample(x)
         if not self.is_rgb:
-            x = functional.leaky_relu(x, LEAKY_SLOPE) * ACTIVATION_GAIN
+            x = functional.leaky_relu(x, self.slope) * ACTIVATION_GAIN
         if self.clamp is not None:
             x = x.clamp(-self.clamp, self.clamp)
         return filter_and_stride(x, self.down_filter, self.layer.down) if self.layer.down_taps > 1 else x

@@ -28,6 +28,8 @@ ON_BORDER = 4.0
 """Border over inside, where an error is said to be on the border."""
 MOST_PERMUTED = 4
 """Channels whose orders are all tried: those of an image."""
+WHERE = frozenset({Cause.ONE_CHANNEL, Cause.BORDER})
+"""Causes that are known by the place of an error alone."""
 SHOWN = 3
 """Causes that are told."""
 
@@ -38,14 +40,19 @@ def suspects_in(difference: Difference) -> list[Suspect]:
     """Causes that the values speak for, the likeliest first."""
     if not difference.own.finite:
         return [_not_finite(difference)]
-    found = [suspect for test in TESTS for suspect in test(difference)]
-    return ranked(found)
+    tests = OF_ROWS if difference.output.name == WS else TESTS
+    return ranked([suspect for test in tests for suspect in test(difference)])
 
 
 def ranked(suspects: list[Suspect]) -> list[Suspect]:
-    """The likeliest first: by what they leave unexplained, one a cause; what explains no value only where none does."""
+    """The likeliest first: by what they leave unexplained, one a cause; what explains no value only where none does.
+
+    What says where an error is comes after what says why.
+    """
     explaining = [item for item in suspects if item.left is not None and item.left <= EXPLAINED]
-    ordered = sorted(explaining or suspects, key=lambda item: np.inf if item.left is None else item.left)
+    ordered = sorted(
+        explaining or suspects, key=lambda item: (item.cause in WHERE, np.inf if item.left is None else item.left)
+    )
     first = {item.cause: item for item in reversed(ordered)}
     return [item for item in ordered if first[item.cause] is item][:SHOWN]
 
@@ -82,8 +89,6 @@ def _opset(difference: Difference) -> Iterator[Suspect]:
 
 def _rows(difference: Difference) -> Iterator[Suspect]:
     """Rows of `ws` that the pipeline graph made wrong."""
-    if difference.output.name != WS:
-        return
     off = np.abs(difference.measured - difference.reference).max(axis=(0, 2))
     rows = np.flatnonzero(off > difference.own.allowed.largest * np.abs(difference.reference).max())
     text = ", ".join(str(row) for row in rows) or "all, slightly"
@@ -133,9 +138,34 @@ def _bias(difference: Difference) -> Iterator[Suspect]:
 
 def _one_channel(difference: Difference) -> Iterator[Suspect]:
     own, channels = difference.own, difference.reference.shape[1]
-    if channels > MOST_PERMUTED and own.channel_share >= 1 - EXPLAINED:
+    if channels > 1 and own.channel_share >= 1 - EXPLAINED:
         told = f"{own.channel_share:.2%} of the squared error is in channel {own.channel} of {channels}"
         yield Suspect(Cause.ONE_CHANNEL, told, 1 - own.channel_share)
+
+
+def _activation(difference: Difference) -> Iterator[Suspect]:
+    """Positive values are right, and negative ones all times a factor: the slope of leaky ReLU is another."""
+    reference, measured = difference.reference.astype(np.float64), difference.measured.astype(np.float64)
+    negative = reference < 0
+    energy = float((reference[negative] ** 2).sum())
+    if not energy or negative.all():
+        return
+    factor = float((reference[negative] * measured[negative]).sum()) / energy
+    left = unexplained(reference, measured, np.where(negative, reference * factor, reference))
+    if left <= EXPLAINED:
+        yield Suspect(Cause.ACTIVATION, f"its values below zero are {factor:.4g} times the reference's", left)
+
+
+def _transposed(difference: Difference) -> Iterator[Suspect]:
+    """Rows for columns, where all pixels are known."""
+    side = difference.output.size
+    if side is None or difference.reference.shape[2] != side**2:
+        return
+    square = difference.reference.reshape(*difference.reference.shape[:2], side, side)
+    turned = square.swapaxes(2, 3).reshape(difference.reference.shape)
+    left = unexplained(difference.reference, difference.measured, turned)
+    if left <= EXPLAINED:
+        yield Suspect(Cause.TRANSPOSED, "it is the reference's with rows for columns", left)
 
 
 def _border(difference: Difference) -> Iterator[Suspect]:
@@ -159,5 +189,8 @@ def _tf32(difference: Difference) -> Iterator[Suspect]:
 
 
 TESTS: tuple[Test, ...] = (
-    _float16_range, _opset, _rows, _batch_order, _channel_order, _gain, _bias, _one_channel, _border, _tf32,
+    _float16_range, _opset, _batch_order, _channel_order, _transposed, _gain, _bias, _activation, _one_channel, _border,
+    _tf32,
 )  # fmt: skip
+OF_ROWS: tuple[Test, ...] = (_rows,)
+"""Of the rows of `ws`, which are no channels."""

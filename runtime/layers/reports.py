@@ -28,7 +28,7 @@ class Cause(str, Enum):
     DEMODULATION = "demodulation left out"
     KERNEL = "kernel transposed or mirrored"
     CLAMP = "clamp left out"
-    ACTIVATION = "activation left out"
+    ACTIVATION = "slope of the activation"
     BATCH_ORDER = "images of a batch mixed up"
     TRANSFORM = "transform not applied"
     TRUNCATION = "truncation of other rows"
@@ -36,6 +36,9 @@ class Cause(str, Enum):
     BIAS = "bias"
     GAIN = "gain"
     CHANNEL_ORDER = "order of channels"
+    STYLE_BIAS = "bias of a style left out"
+    SUMMAND = "a part of a sum left out"
+    TRANSPOSED = "rows and columns exchanged"
     UNKNOWN = "unknown"
 
 
