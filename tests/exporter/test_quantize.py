@@ -150,21 +150,20 @@ def test_every_kind_of_network(name: str, tmp_path: Path) -> None:
                 assert node.input[1] not in rounded
 
 
-def test_the_same_files_again(tmp_path: Path) -> None:
-    first, second = (export(tiny_checkpoint(), tmp_path / name, BOTH) for name in ("a", "b"))
-    assert first.manifest.to_text() == second.manifest.to_text()
-
-
-def test_nothing_of_the_quantiser_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+def test_nothing_of_the_quantiser_is_left_and_the_files_are_the_same_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     before = (logging.getLogger().handlers[:], logging.root.manager.disable)
-    export(tiny_checkpoint(), tmp_path / "bundle", BOTH)
+    first = export(tiny_checkpoint(), tmp_path / "bundle", BOTH)
     assert (logging.getLogger().handlers, logging.root.manager.disable) == before
     assert capfd.readouterr() == ("", "")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["bundle", "temporary"]
     assert list(temporary.iterdir()) == []
+    second = export(tiny_checkpoint(), tmp_path / "again", BOTH)
+    assert first.manifest.to_text() == second.manifest.to_text()
 
 
 def test_calibration_knows_no_golden_image() -> None:
