@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference."
 )
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
     "--lpips",
     type=click.Path(path_type=Path),
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="With --reference: write the worst image of each precision, the reference's, and their difference.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
     "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
 )
