@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from runtime.golden.pictures import GoldenDrawing, GoldenPictures
 
 DIMENSIONS = 4
-MOST_TOLD = 3
-"""Comparisons that a message tells, of those that failed."""
+MOST_TOLD = 1
+"""Comparisons that a message tells, of those that failed: it has room for the command too."""
 
 
 @overload
@@ -69,6 +69,7 @@ def assert_same(
     `precision` is the measured images': it chooses the tolerance. Raises InputError for arrays that can't be compared
     or a precision that there is not, and for a bundle what opening it raises.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test
     if measured is not None:
         return _arrays(np.asarray(reference), np.asarray(measured), precision, float32_rounding)
     if hasattr(reference, "manifest") or isinstance(reference, (str, os.PathLike)):
@@ -77,6 +78,7 @@ def assert_same(
 
 
 def _arrays(reference: np.ndarray, measured: np.ndarray, precision: str, rounding: float) -> Figures:
+    __tracebackhide__ = True
     _check(reference, measured, precision)
     figures = _compare(reference, measured, precision, rounding)
     if not figures.passed:
@@ -134,6 +136,7 @@ def _bundle(
     threads: int | None,
     gpu: int,
 ) -> list[Figures]:
+    __tracebackhide__ = True
     from runtime.backends import BackendName, RunOptions
     from runtime.backends.precisions import precisions_on
     from runtime.bundle import Bundle
