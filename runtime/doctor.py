@@ -26,7 +26,7 @@ _NEEDED_FOR = {
     "safetensors": "export, convert",
     "openvino": "--backend openvino",
     "imageio": "interpolate",
-    "matplotlib": "bench --report",
+    "matplotlib": "bench --report, verify --report",
     "cuda-bindings": "--backend tensorrt",
     "tensorrt": "build, --backend tensorrt",
     "tensorrt-rtx": "build and run --backend tensorrt-rtx",

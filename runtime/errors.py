@@ -81,3 +81,7 @@ class OutputError(StyleganEdgeError):
 
 class ParityError(StyleganEdgeError):
     """Images differ from the reference by more than the tolerance."""
+
+
+class ImagesDifferError(ParityError, AssertionError):
+    """The same, of an assertion: a test that meets it has failed, rather than met an error."""

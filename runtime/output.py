@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -76,6 +76,37 @@ def write_atomically(path: Path, data: bytes, overwrite: bool = False) -> None:
         partial = folder / path.name
         partial.write_bytes(data)
         os.replace(partial, path)
+
+
+@contextmanager
+def staged_files(paths: Sequence[Path], overwrite: bool = False) -> Iterator[Callable[[Path, bytes], object]]:
+    """Files of one folder that appear together, when all are written, or not at all. Yields what writes one of them.
+
+    Raises OutputError, before any work is done for them, where one exists already or the folder can't be written, and
+    at the end where they can't be moved into place; then what was there before is there still.
+    """
+    for path in paths:
+        check_new_file(path, overwrite)
+    with staging_folder(paths[0]) as folder, explain_os_errors(paths[0]):
+        yield lambda path, data: folder.joinpath(path.name).write_bytes(data)
+        _replace_together(folder, paths)
+
+
+def _replace_together(folder: Path, paths: Sequence[Path]) -> None:
+    moved: list[tuple[Path, Path | None]] = []
+    try:
+        for path in paths:
+            aside = folder / f"{path.name}.replaced" if path.exists() else None
+            if aside is not None:
+                os.rename(path, aside)
+            moved.append((path, aside))
+            os.rename(folder / path.name, path)
+    except BaseException:
+        for path, aside in moved:
+            path.unlink(missing_ok=True)
+            if aside is not None:
+                os.rename(aside, path)
+        raise
 
 
 @contextmanager

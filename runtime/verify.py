@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,14 @@ MAX_POSITIONS = 8
 """Places in a batch that the pipeline graph is tried at, from the first to the last: each takes a run of its own."""
 OUTPUTS = ("image", "pixels")
 
+Look = Callable[[str, int, np.ndarray, Sequence[np.ndarray]], None]
+"""Sees what was drawn: the graph's name, the batch size, the golden images' numbers [N], their `image` and `pixels`."""
+Seen = Callable[[np.ndarray, Sequence[np.ndarray]], None]
+
+
+def unseen(graph: str, batch: int, images: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+    """A `Look` that is none."""
+
 
 def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
     """Batch sizes to run unless told otherwise: large ones only where they fit a small device's memory."""
@@ -29,13 +38,13 @@ def default_batches(spec: GeneratorSpec) -> tuple[int, ...]:
     return tuple(batch for batch in BATCHES if batch <= largest)
 
 
-def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) -> list[Figures]:
+def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int], look: Look = unseen) -> list[Figures]:
     """Figures of the opened graphs against the stored samples; `passed` says which are within tolerance.
 
     Every image is drawn at every batch size, among images unlike it; above 1 twice, at different places. (The pipeline
     graph draws each at the first batch size, and at the others as many as it takes to try their places.) Mapping is
     float32 in every precision, so it is compared with float32's graphs alone. "tail" is what it makes of what the head
-    made.
+    made. `look` sees every drawing.
     """
     golden, rounding = GoldenInputs.of(bundle), bundle.spec.synthesis.float32_rounding
     figures = []
@@ -45,10 +54,11 @@ def verify_golden(bundle: Bundle, graphs: OpenGraphs, batches: Sequence[int]) ->
         for name, graph in (("synthesis", graphs.synthesis), ("tail", graphs.split)):
             if graph is not None:
                 comparison = Comparison(name, "golden", batch, graphs.precision, rounding)
-                figures.append(_synthesis(golden, graph, comparison, batch))
+                figures.append(_synthesis(golden, graph, comparison, batch, partial(look, name, batch)))
         if graphs.pipeline is not None:
             comparison = Comparison("pipeline", "golden", batch, graphs.precision, rounding)
-            figures.append(_pipeline(golden, graphs.pipeline, comparison, batch, every=number == 0))
+            seen = partial(look, "pipeline", batch)
+            figures.append(_pipeline(golden, graphs.pipeline, comparison, batch, number == 0, seen))
     return figures
 
 
@@ -81,11 +91,14 @@ def _mapping(golden: GoldenInputs, graph: GraphRunner, batch: int) -> Figures:
     return comparison.figures()
 
 
-def _synthesis(golden: GoldenInputs, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int) -> Figures:
+def _synthesis(
+    golden: GoldenInputs, graph: GraphRunner | SplitGraphs, comparison: Comparison, batch: int, seen: Seen
+) -> Figures:
     for slots, repeated in in_orders(golden.synthesis_images, batch):
         known = np.flatnonzero(slots != COMPANION)
         outputs = [array[known] for array in graph.run(golden.synthesis(slots), OUTPUTS)]
         _compare(comparison, golden.samples, slots[known], outputs, 0 if repeated else len(known))
+        seen(slots[known], outputs)
     return comparison.figures()
 
 
@@ -101,7 +114,9 @@ def in_orders(images: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, bool
             yield part, shift > 0
 
 
-def _pipeline(golden: GoldenInputs, graph: GraphRunner, comparison: Comparison, batch: int, every: bool) -> Figures:
+def _pipeline(
+    golden: GoldenInputs, graph: GraphRunner, comparison: Comparison, batch: int, every: bool, seen: Seen
+) -> Figures:
     """One image a run, at one place after the other, among latents of others; `every`: until each image was drawn."""
     images = golden.pipeline_images
     places = np.unique(np.linspace(0, batch - 1, min(batch, MAX_POSITIONS)).round().astype(int))
@@ -109,6 +124,7 @@ def _pipeline(golden: GoldenInputs, graph: GraphRunner, comparison: Comparison, 
         image, place = int(images[run % len(images)]), int(places[run % len(places)])
         outputs = [array[place : place + 1] for array in graph.run(golden.pipeline(image, batch, place), OUTPUTS)]
         _compare(comparison, golden.samples, np.array([image]), outputs, distinct=int(run < len(images)))
+        seen(np.array([image]), outputs)
     return comparison.figures()
 
 

@@ -1,29 +1,23 @@
-"""A benchmark's plots, as SVG without text that needs a font."""
+"""A benchmark's plots, as SVG."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 
 from runtime.bench.limits import Limits
 from runtime.bench.results import Line, Outcome
+from stylegan_edge.plots import COLOURS, finish, new_figure, plain_ticks
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
-"""Okabe and Ito's, that colour-blind readers tell apart."""
 MARKERS = "osD^vPX*"
-SIZE = (9.0, 4.6)
-"""Inches."""
 SMALLEST, LARGEST = 5.0, 11.0
 """Marker sizes of the roofline, in points, of the smallest batch and the largest."""
-RATES = (1, 2, 5)
-"""First digits of the ticks of a logarithmic axis."""
 
 
 def latency_plot(outcome: Outcome) -> bytes:
     """Milliseconds of a batch against its size."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for index, (name, lines) in enumerate(_by_name(outcome).items()):
         timings = [line.timing for line in lines if line.timing is not None]
         medians = np.array([timing.median_ms for timing in timings])
@@ -43,8 +37,8 @@ def latency_plot(outcome: Outcome) -> bytes:
     axes.set_xticks([], minor=True)
     if batches:
         axes.set_xlim(batches[0] / 1.3, batches[-1] * 1.3)
-    _plain_ticks(axes.yaxis)
-    return _finish(figure, axes)
+    plain_ticks(axes.yaxis)
+    return finish(figure, axes)
 
 
 def roofline_plot(outcome: Outcome) -> bytes | None:
@@ -57,7 +51,7 @@ def roofline_plot(outcome: Outcome) -> bytes | None:
     loads = [line.load for lines in groups.values() for line in lines if line.load is not None]
     if limits is None or not loads:
         return None
-    figure, axes = _figure()
+    figure, axes = new_figure()
     ridge = limits.gmac_per_s / limits.gbyte_per_s
     spread = [load.mac_per_byte for load in loads]
     left, right = min(ridge, *spread) / 3, max(ridge, *spread) * 3
@@ -75,9 +69,9 @@ def roofline_plot(outcome: Outcome) -> bytes | None:
     lowest = min(*(load.gmac_per_s for load in loads), limits.gbyte_per_s * left)
     axes.set_ylim(lowest / 1.6, limits.gmac_per_s * 1.8)
     for axis in (axes.xaxis, axes.yaxis):
-        _plain_ticks(axis)
+        plain_ticks(axis)
     sizes = ", ".join(str(batch) for batch in batches)
-    return _finish(figure, axes, f"batch, small to large: {sizes}" if len(batches) > 1 else f"batch {sizes}")
+    return finish(figure, axes, f"batch, small to large: {sizes}" if len(batches) > 1 else f"batch {sizes}")
 
 
 def _draw_roof(axes: Any, limits: Limits, bounds: tuple[float, float]) -> None:
@@ -99,36 +93,3 @@ def _by_name(outcome: Outcome) -> dict[str, list[Line]]:
 
 def _look(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 6}
-
-
-def _figure() -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # no pyplot: no window system is looked for
-
-    figure: Any = Figure(figsize=SIZE, layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _plain_ticks(axis: Any) -> None:
-    """20, 50, 100 instead of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(base=10, subs=RATES))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _finish(figure: Any, axes: Any, title: str | None = None) -> bytes:
-    """The legend stands beside the data, and the file says nothing of when it was made."""
-    axes.grid(True, which="major", color="#e0e0e0", linewidth=0.7)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(
-            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8.5, title=title, title_fontsize=8.5
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)  # names are names, dollars and all
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()

@@ -50,41 +50,42 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     _console().print(table)
 
 
+FIGURE_COLUMNS = (
+    "graph", "against", "batch", "images", "levels", "their mean", "values off", "PSNR", "max |d|", "of range",
+    "cosine",
+)  # fmt: skip
+"""Of the parity table, whose cells are `figure_cells`; the verdict stands behind them."""
+
+
+def figure_cells(item: Figures) -> list[str]:
+    """What was measured against what is allowed."""
+    return [
+        f"{item.graph} {item.precision}",
+        item.against,
+        str(item.batch),
+        str(item.samples),
+        "-" if item.levels_max is None else f"{item.levels_max} / {item.allowed_levels}",
+        "-" if item.levels_mean is None else f"{item.levels_mean:.0e}",
+        "-" if item.level_fraction is None else f"{item.level_fraction:.0e} / {item.allowed_fraction:.1e}",
+        "same" if item.psnr is None else f"{item.psnr:.0f}",
+        f"{item.max_abs:.1e}" if item.finite else "NaN",
+        f"{item.max_relative:.0e} / {item.allowed_relative:.0e}" if item.finite else "NaN",
+        f"{item.cosine:.8f}",
+    ]
+
+
 def print_figures(figures: Sequence[Figures]) -> None:
     """The parity table: what was measured against what is allowed, and a line for each figure that missed."""
-    rows = [
-        [
-            f"{item.graph} {item.precision}",
-            item.against,
-            str(item.batch),
-            str(item.samples),
-            "-" if item.levels_max is None else f"{item.levels_max} / {item.allowed_levels}",
-            "-" if item.levels_mean is None else f"{item.levels_mean:.0e}",
-            "-" if item.level_fraction is None else f"{item.level_fraction:.0e} / {item.allowed_fraction:.1e}",
-            "same" if item.psnr is None else f"{item.psnr:.0f}",
-            f"{item.max_abs:.1e}" if item.finite else "NaN",
-            f"{item.max_relative:.0e} / {item.allowed_relative:.0e}" if item.finite else "NaN",
-            f"{item.cosine:.8f}",
-            "[green]ok[/]" if item.passed else "[red]FAILED[/]",
-        ]
-        for item in figures
-    ]
-    columns = [
-        "graph",
-        "against",
-        "batch",
-        "images",
-        "levels",
-        "their mean",
-        "values off",
-        "PSNR",
-        "max |d|",
-        "of range",
-    ]
-    print_table("Parity: measured / allowed", [*columns, "cosine", ""], rows)
+    rows = [[*figure_cells(item), marked(item.passed)] for item in figures]
+    print_table("Parity: measured / allowed", [*FIGURE_COLUMNS, ""], rows)
     for item in figures:
         for failure in item.failures():
             click.echo(f"FAILED {item.graph} against {item.against}, batch {item.batch}: {failure}")
+
+
+def marked(passed: bool | None) -> str:
+    """A verdict in colour; None is none."""
+    return {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "-"}[passed]
 
 
 def _console() -> Console:

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from runtime.bundle import Bundle
     from runtime.distribution import Distribution, DistributionFigures, Instruments, NotFinite, Sampling
     from runtime.graphs import OpenGraphs
+    from runtime.verification import Distributions
 
 SAMPLES = click.IntRange(20, 1_000_000)
 """`runtime.distribution.sampling`'s MIN_SAMPLES and MAX_SAMPLES, which `--help` must not import."""
 EPSILONS = (1e-6, 0.03)
 """`runtime.distribution.paths`'s MIN_EPSILON and MAX_EPSILON."""
+
+COLUMNS = ("figure", "reference", "engine", "difference", "sampling error", "rounding")
+"""Of the table, whose cells are `distribution_cells`."""
 
 
 class Epsilon(click.FloatRange):
@@ -154,32 +158,32 @@ class DistributionCheck:
 
         return all_equal(self.figures)
 
-    def document(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        from runtime.records import to_plain
+    def outcome(self) -> Distributions:
+        """All of it."""
+        from runtime.verification import Distributions
 
-        return {
-            "samples": self.sampling.samples,
-            "paths": self.sampling.paths,
-            "seed": self.sampling.seed,
-            "reference": self.reference_name,
-            "distance": self.instruments.rule.distance.name,
-            "epsilon": self.instruments.rule.epsilon,
-            "attributes": [str(network.path) for network in self.instruments.attributes],
-            "passed": self.passed,
-            "figures": to_plain(self.figures),
-        }
+        return Distributions(
+            samples=self.sampling.samples,
+            paths=self.sampling.paths,
+            seed=self.sampling.seed,
+            reference=self.reference_name,
+            distance=self.instruments.rule.distance.name,
+            epsilon=self.instruments.rule.epsilon,
+            attributes=tuple(str(network.path) for network in self.instruments.attributes),
+            figures=tuple(self.figures),
+        )
 
     def print(self) -> None:
         """The table, and a line for each figure that is off or can't be judged."""
-        from stylegan_edge.display import print_table
+        from runtime.verification import why_not_equal
+        from stylegan_edge.display import marked, print_table
 
-        columns = ["figure", "reference", "engine", "difference", "sampling error", "rounding", ""]
-        print_table("Distribution: difference / sampling error", columns, [_row(item) for item in self.figures])
+        rows = [[*distribution_cells(item), marked(item.passed)] for item in self.figures]
+        print_table("Distribution: difference / sampling error", [*COLUMNS, ""], rows)
         for item in self.figures:
             if item.passed is False:
-                click.echo(f"FAILED {item.figure}, {item.precision}: {_why(item)}")
-        for reason, names in _not_judged(self.figures).items():
+                click.echo(f"FAILED {item.figure}, {item.precision}: {why_not_equal(item)}")
+        for reason, names in not_judged(self.figures).items():
             click.echo(f"Not judged: {', '.join(names)}: {reason}")
         rule = self.instruments.rule
         click.echo(
@@ -198,22 +202,15 @@ def _in_pytorch(bundle: Bundle, reference: Path) -> Any:
     return ReferenceDrawer(bundle, load_checkpoint(reference))
 
 
-def _row(item: DistributionFigures) -> list[str]:
-    verdict = {True: "[green]ok[/]", False: "[red]FAILED[/]", None: "-"}[item.passed]
+def distribution_cells(item: DistributionFigures) -> list[str]:
+    """What both have, and by how much they differ."""
     numbers = (item.reference, item.engine, item.difference, item.sampling_error, item.rounding)
     shown = ["-" if number is None else f"{number:.5g}" for number in numbers[:2]]
     shown += ["-" if number is None else f"{number:.1e}" for number in numbers[2:]]
-    return [f"{item.figure} {item.precision}", *shown, verdict]
+    return [f"{item.figure} {item.precision}", *shown]
 
 
-def _why(item: DistributionFigures) -> str:
-    if item.difference is None:
-        return item.note
-    where = f" ({item.note})" if item.note else ""
-    return f"off by {item.difference:.2e}, the sampling error is {item.sampling_error:.2e}{where}"
-
-
-def _not_judged(figures: Sequence[DistributionFigures]) -> dict[str, list[str]]:
+def not_judged(figures: Sequence[DistributionFigures]) -> dict[str, list[str]]:
     """Reason -> figures; "all of P" where it is that of all."""
     result: dict[str, list[str]] = {}
     for precision in dict.fromkeys(item.precision for item in figures):

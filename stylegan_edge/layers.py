@@ -27,6 +27,8 @@ BAR_DECADES = 8
 """Powers of ten from no bar, at the rounding of float32, to the longest."""
 ROUNDING = 1e-8
 MIB = 1 << 20
+COLUMNS = ("layer", "error (rms)", "values", "growth", "worst channel", "largest", "border")
+"""Of the table, whose cells are `layer_cells`."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,6 @@ class LayerCheck:
         for report in self.reports:
             _print_report(report)
 
-    def document(self) -> list[dict[str, Any]]:
-        """The same, for JSON."""
-        from runtime.records import to_plain
-
-        return [{**to_plain(report), "passed": report.passed, "growth": list(report.growth)} for report in self.reports]
-
 
 def _network(golden: GoldenInputs, checkpoint: Path) -> LayerReference:
     from runtime.extras import require
@@ -137,30 +133,39 @@ def _network(golden: GoldenInputs, checkpoint: Path) -> LayerReference:
 
 
 def _print_report(report: LayerReport) -> None:
-    from runtime.layers.reports import ONE_PASS
-    from stylegan_edge.display import print_table
+    from stylegan_edge.display import marked, print_table
 
-    rows = []
-    for figures, growth in zip(report.layers, report.growth):
-        worst = f"{figures.channel_rms:.1e} ({figures.channel})"
-        rows.append(
-            [
-                figures.layer,
-                _bar(figures.rms),
-                f"{figures.rms:.1e} / {figures.allowed.rms:.0e}" if figures.finite else "NaN",
-                f"{figures.values:,}",
-                "-" if growth is None or report.method != ONE_PASS else f"x{growth:.2g}",
-                worst,
-                f"{figures.largest:.1e}",
-                "-" if figures.border is None else f"{figures.border:.2g}",
-                "[green]ok[/]" if figures.passed else "[red]FAILED[/]",
-            ]
-        )
-    columns = ["layer", "", "error (rms)", "values", "growth", "worst channel", "largest", "border", ""]
-    title = f"{report.graph} {report.precision}, layer by layer, against {report.against}"
-    print_table(f"{title} ({report.method}): relative to each layer's root mean square", columns, rows, left=2)
+    rows = [
+        [cells[0], _bar(figures.rms), *cells[1:], marked(figures.passed)]
+        for figures, cells in zip(report.layers, layer_cells(report))
+    ]
+    title = f"{title_of(report)}: relative to each layer's root mean square"
+    print_table(title, [COLUMNS[0], "", *COLUMNS[1:], ""], rows, left=2)
     for line in conclusions(report):
         click.echo(line)
+
+
+def title_of(report: LayerReport) -> str:
+    """What was compared with what, and how."""
+    return f"{report.graph} {report.precision}, layer by layer, against {report.against} ({report.method})"
+
+
+def layer_cells(report: LayerReport) -> list[list[str]]:
+    """A row a layer."""
+    from runtime.layers.reports import ONE_PASS
+
+    return [
+        [
+            figures.layer,
+            f"{figures.rms:.1e} / {figures.allowed.rms:.0e}" if figures.finite else "NaN",
+            f"{figures.values:,}",
+            "-" if growth is None or report.method != ONE_PASS else f"x{growth:.2g}",
+            f"{figures.channel_rms:.1e} ({figures.channel})",
+            f"{figures.largest:.1e}",
+            "-" if figures.border is None else f"{figures.border:.2g}",
+        ]
+        for figures, growth in zip(report.layers, report.growth)
+    ]
 
 
 def conclusions(report: LayerReport) -> Sequence[str]:
@@ -180,4 +185,5 @@ def _bar(error: float) -> str:
     """Error on a logarithmic scale."""
     if not error > ROUNDING:
         return ""
-    return "#" * max(1, min(BAR, round(BAR * math.log10(error / ROUNDING) / BAR_DECADES)))
+    decades = math.log10(error) - math.log10(ROUNDING)  # their ratio may be more than a float holds
+    return "#" * max(1, min(BAR, round(BAR * decades / BAR_DECADES)))

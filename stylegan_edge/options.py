@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,24 @@ class NoiseOption(click.ParamType):
         if not str(value).isdecimal() or len(str(value)) > MAX_SEED_DIGITS:
             self.fail(f"{str(value)[:40]!r} is not const, none or a seed", param, ctx)
         return int(value)
+
+
+class RememberingCommand(click.Command):
+    """Keeps the arguments it was given, so that a report can say how it was made."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse."""
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+_ARGUMENTS = f"{__name__}.arguments"
+
+
+def command_line() -> str:
+    """The command that is running, a RememberingCommand, as one would type it."""
+    context = click.get_current_context()
+    return shlex.join([*context.command_path.split(), *context.meta[_ARGUMENTS]])
 
 
 FORCE = click.option("--force", is_flag=True, help="Replace what exists.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,33 +12,36 @@ from runtime.bundle import Bundle
 from runtime.parity.picture import PictureComparison, PictureFigures, SampleFigures, WorstSample
 from runtime.parity.samples import Sample, cut_points, samples_for_all_cuts
 from runtime.parity.views import Views
-from runtime.records import to_plain
+from runtime.verification import Pictures, Scales
 from stylegan_edge.against_reference import worst_prefix
 from stylegan_edge.display import print_table
 from stylegan_edge.draw_again import draw_again
 
-COLUMNS = ["precision", "samples", "drawings", "levels max", "mean", "50%", "90%", "99%", "99.9%", "PSNR of 8 bits"]
+COLUMNS = (
+    "precision", "samples", "drawings", "levels max", "mean", "50%", "90%", "99%", "99.9%", "PSNR of 8 bits",
+    "SSIM mean", "least", "perceptual", "most",
+)  # fmt: skip
+"""Of the table, whose cells are `picture_cells`."""
 
 
 def print_pictures(bundle: Bundle, comparisons: Sequence[PictureComparison]) -> None:
     """The table, and for each precision its worst sample with its figures and the command that draws it again."""
-    print_table(
-        "In the picture's own terms", [*COLUMNS, "SSIM mean", "least", "perceptual", "most"], _rows(comparisons)
-    )
+    rows = [picture_cells(comparison.figures()) for comparison in comparisons]
+    print_table("In the picture's own terms", COLUMNS, rows)
     for comparison in comparisons:
         worst = comparison.worst
-        click.echo(f"Worst {worst.precision}: {describe_sample(worst.sample)}; {_place(worst)}.")
+        click.echo(f"Worst {worst.precision}: {describe_sample(worst.sample)}; {describe_place(worst)}.")
         click.echo(f"  {describe_figures(worst.figures)}")
         command = draw_again(bundle.path, bundle.spec, bundle.manifest.options, worst.sample, worst.precision)
         if command is not None:
             click.echo(f"  {command}")
 
 
-def pictures_document(
+def pictures_of(
     bundle: Bundle, comparisons: Sequence[PictureComparison], shown: Mapping[str, Views]
-) -> list[dict[str, Any]]:
-    """The same, for JSON, with the scales of the pictures that were written."""
-    return [_document(bundle, item.figures(), item.worst, shown.get(item.worst.precision)) for item in comparisons]
+) -> tuple[Pictures, ...]:
+    """The same as records, with the scales of the pictures that were made."""
+    return tuple(_pictures(bundle, item.figures(), item.worst, shown.get(item.worst.precision)) for item in comparisons)
 
 
 def describe_plan(bundle: Bundle, plan: Sequence[Sample]) -> str:
@@ -93,17 +96,15 @@ def describe_views(folder: Path, precision: str, shown: Views) -> str:
     )
 
 
-def _document(bundle: Bundle, figures: PictureFigures, worst: WorstSample, shown: Views | None) -> dict[str, Any]:
+def _pictures(bundle: Bundle, figures: PictureFigures, worst: WorstSample, shown: Views | None) -> Pictures:
     command = draw_again(bundle.path, bundle.spec, bundle.manifest.options, worst.sample, worst.precision)
-    scales = None if shown is None else {"gain": shown.difference.gain, "heat_top": shown.heat.top}
-    return {**to_plain(figures), "worst": to_plain(worst), "command": command, "pictures": scales}
+    scales = None if shown is None else Scales(shown.difference.gain, shown.heat.top)
+    fields = {field.name: getattr(figures, field.name) for field in dataclasses.fields(figures)}
+    return Pictures(**fields, worst=worst, command=command, pictures=scales)
 
 
-def _rows(comparisons: Sequence[PictureComparison]) -> list[list[str]]:
-    return [_row(comparison.figures()) for comparison in comparisons]
-
-
-def _row(item: PictureFigures) -> list[str]:
+def picture_cells(item: PictureFigures) -> list[str]:
+    """The figures of one precision."""
     levels = item.levels
     return [
         item.precision,
@@ -120,7 +121,8 @@ def _row(item: PictureFigures) -> list[str]:
     ]
 
 
-def _place(worst: WorstSample) -> str:
+def describe_place(worst: WorstSample) -> str:
+    """Which graph drew it, and where in a batch."""
     drawing = worst.drawing
     return f"graph {drawing.graph}, batch {drawing.batch}, position {drawing.position}"
 

@@ -38,8 +38,22 @@ def blocks_of(side: int) -> int:
 def block_means(image: np.ndarray) -> np.ndarray:
     """image [N, C, H, W] -> float32 [N, C, B, B]: means over a grid of blocks that covers every pixel."""
     side = image.shape[-1]
-    blocks = blocks_of(side)
-    edges = np.arange(blocks + 1) * side // blocks  # blocks differ by a pixel where the side is no multiple
+    edges = _edges(side, blocks_of(side))
     sums = np.add.reduceat(np.add.reduceat(image, edges[:-1], axis=2, dtype=np.float64), edges[:-1], axis=3)
     sizes = np.diff(edges)
     return (sums / np.outer(sizes, sizes)).astype(np.float32)
+
+
+def compose(tiles: np.ndarray, blocks: np.ndarray, side: int) -> np.ndarray:
+    """A picture of what is kept: tiles [P, C, h, w] in their places upon block means [C, B, B]; [C, side, side]."""
+    block = np.repeat(np.arange(blocks.shape[-1]), np.diff(_edges(side, blocks.shape[-1])))
+    image = blocks[:, block[:, None], block]
+    tile = tiles.shape[-1]
+    for (y, x), pixels in zip(tile_origins(side, tile), tiles):
+        image[:, y : y + tile, x : x + tile] = pixels
+    return image
+
+
+def _edges(side: int, blocks: int) -> np.ndarray:
+    """Where blocks begin, and the end: they differ by a pixel where the side is no multiple."""
+    return np.arange(blocks + 1) * side // blocks

@@ -13,6 +13,8 @@ from runtime.errors import BundleError
 from runtime.golden.crops import blocks_of, tile_origins
 from runtime.noise import MAX_SEED, Noise
 
+MOST_TOLD = 4
+"""Seeds of an image that are told: where every row has its own, the first few say which image it is."""
 _NOISE = re.compile(r"^(const|none|\d{1,9})$")
 _KINDS = {
     "seeds": "i",
@@ -69,6 +71,26 @@ class GoldenSamples:
         cut |= dict.fromkeys(("sources", "psi", "noise", "transform", "pipeline_only", "tiles", "blocks"), images)
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         return GoldenSamples(**{name: array[: cut.get(name)] for name, array in arrays.items()})
+
+    def describe(self, image: int) -> str:
+        """What an image was drawn from, in words."""
+        seeds = list(dict.fromkeys(str(self.seeds[latent]) for latent in self.sources[image]))
+        more = ["..."] * (len(seeds) > MOST_TOLD)
+        told = [f"seed{'s' * (len(seeds) > 1)} {', '.join([*seeds[:MOST_TOLD], *more])}"]
+        psi = self.psi[image]
+        moved = int(np.argmax(psi != psi[0])) or len(psi)
+        if (psi[moved:] == 1).all():
+            told.append(f"psi {psi[0]:g}" + (f" with cutoff {moved}" if moved < len(psi) else ""))
+        else:
+            told.append(f"psi from {psi[0]:g} to {psi[-1]:g}, another in every row")
+        noise = self.noise_of(image)
+        told.append(f"noise {noise}" if isinstance(noise, str) else f"noise of seed {noise}")
+        c = self.c[self.sources[image, 0]]
+        if len(c):
+            told.append(f"class {int(c.argmax())}" if np.count_nonzero(c) == 1 else "a blend of classes")
+        if not np.array_equal(self.transform[image], np.eye(3)):
+            told.append("turned or moved")
+        return ", ".join(told)
 
     def to_bytes(self) -> bytes:
         """As an `.npz` file; the same arrays give the same bytes."""

@@ -1,5 +1,6 @@
 """How two sets of images are compared, and how far apart they may be."""
 
+from runtime.parity.assertion import assert_same
 from runtime.parity.comparison import Comparison, Figures, all_passed
 from runtime.parity.pixels import PIXEL_OFFSET, PIXEL_SCALE, to_pixels
 from runtime.parity.tolerance import (
@@ -39,5 +40,6 @@ __all__ = [
     "Tolerance",
     "all_passed",
     "allowed_share",
+    "assert_same",
     "to_pixels",
 ]

@@ -47,7 +47,7 @@ class Sample:
     cut: int | None
     psi: float
     cutoff: int | None
-    noise: Noise
+    noise: str | int
     label: int | None
     transform: tuple[float, float, float] | None
 

@@ -10,14 +10,31 @@ import click
 
 from stylegan_edge.distribution import DistributionCheck, DistributionOptions, distribution_options
 from stylegan_edge.layers import LayerCheck, LayerOptions, layer_options
-from stylegan_edge.options import BUNDLE, FORCE, JSON, SeedList, running_options
+from stylegan_edge.options import (
+    BUNDLE,
+    FORCE,
+    JSON,
+    RememberingCommand,
+    SeedList,
+    command_line,
+    running_options,
+)
 
 if TYPE_CHECKING:
     from runtime.backends import BackendName
     from runtime.bundle import Bundle
 
 
-@click.command("verify")
+def _print_schema(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from runtime.verification import document_schema
+        from stylegan_edge.display import print_json
+
+        print_json(document_schema())
+        ctx.exit()
+
+
+@click.command("verify", cls=RememberingCommand)
 @BUNDLE
 @click.option(
     "--reference",
@@ -28,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--samples", type=click.IntRange(1, 65_536), default=16, show_default=True, help="Images with --reference."
 )
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
     "--lpips",
     type=click.Path(path_type=Path),
@@ -40,7 +58,6 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="With --reference: write the worst image of each precision, the reference's, and their difference.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of those images.")
 @click.option(
     "--batch", "batches", type=SeedList(), metavar="LIST", help="Batch sizes [default: 1,2,3,8; 1,2 above 256 px]."
 )
@@ -48,8 +65,22 @@ if TYPE_CHECKING:
 @layer_options
 @distribution_options
 @running_options
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write all of it as a page with plots and pictures, and as JSON beside it.",
+)
 @FORCE
 @JSON
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of what --json prints and --report writes, and exit.",
+)
 def command(
     bundle: Path,
     reference: Path | None,
@@ -62,6 +93,7 @@ def command(
     backend: str,
     gpu: int,
     threads: int | None,
+    report: Path | None,
     force: bool,
     as_json: bool,
     asked: DistributionOptions,
@@ -71,6 +103,7 @@ def command(
     from runtime import Bundle
     from runtime.backends import BackendName, RunOptions
     from runtime.images import open_image_folder
+    from runtime.verification import document_of
     from runtime.verify import default_batches
     from stylegan_edge.against_reference import AgainstReference, check_reference_given, worst_names, write_worst
     from stylegan_edge.display import print_json, status
@@ -81,11 +114,16 @@ def command(
     options = RunOptions(threads=threads, gpu=gpu)
     sizes = batches or default_batches(opened.spec)
     names = _precisions(opened, BackendName(backend), precision)
-    run = VerifyRun(opened, reference, samples, seed, lpips)
+    run = VerifyRun(opened, reference, samples, seed, lpips, with_golden=report is not None)
     with ExitStack() as stack:
         folder = None
         if pictures is not None:  # refused before the work, where it could not be written after
             folder = stack.enter_context(open_image_folder(pictures, worst_names(names), overwrite=force))
+        write_report = None
+        if report is not None:
+            from stylegan_edge.verify_report import open_report
+
+            write_report = stack.enter_context(open_report(report, force))
         stack.enter_context(status(f"Verifying {bundle}"))
         if reference is not None:
             run.against = AgainstReference(opened, reference, sizes, samples, seed, len(names), lpips, threads)
@@ -95,11 +133,16 @@ def command(
             run.add(name, BackendName(backend), options, sizes, needed=precision is not None)
         if folder is not None and run.against is not None:
             run.shown = write_worst(folder, run.against.pictures)
+        found = run.verification(command_line(), gpu)
+        if write_report is not None:
+            write_report(run.report(found))
     if as_json:
-        print_json(run.document())
+        print_json(document_of(found))
     else:
         run.print(pictures)
-    return 0 if run.passed else 1
+        if report is not None:
+            click.echo(f"Report: {report}, and the same figures in {report.with_suffix('.json')}")
+    return 0 if found.passed else 1
 
 
 def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +31,37 @@ EXACT = 1e-13
 """Of the largest value: float64 rounding of sums over at most 6 * 9 * 36 products."""
 FILTERS = {4: FILTER, 3: (0.25, 0.5, 0.25), 6: (0.05, 0.1, 0.35, 0.3, 0.15, 0.05)}
 """By taps. [1, 1] divides the first two."""
-VARIANTS = {
-    "skip-4": (Architecture.SKIP, 4),
-    "resnet-4": (Architecture.RESNET, 4),
-    "skip-3": (Architecture.SKIP, 3),
-    "resnet-6": (Architecture.RESNET, 6),
+VARIANTS: dict[str, tuple[Architecture, int, tuple[str, ...]]] = {
+    "skip-4": (Architecture.SKIP, 4, ("fp32", "fp16")),
+    "resnet-4": (Architecture.RESNET, 4, ("fp32",)),
+    "skip-3": (Architecture.SKIP, 3, ("fp32",)),
+    "resnet-6": (Architecture.RESNET, 6, ("fp32", "fp16")),
 }
-
-
-@pytest.fixture(scope="module", params=VARIANTS)
-def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    architecture, taps = VARIANTS[request.param]
-    checkpoint = tiny_checkpoint(architecture=architecture, resample_filter=FILTERS[taps])
-    target = tmp_path_factory.mktemp("defined") / request.param
-    return export_as_defined(checkpoint, target, precisions=("fp32", "fp16"), pipeline=True)
+"""Architecture, taps and precisions: both architectures and filters of either kind in float16."""
 
 
 @pytest.fixture(scope="module")
-def skip_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    checkpoint = tiny_checkpoint(resample_filter=FILTERS[3])
-    return export_as_defined(checkpoint, tmp_path_factory.mktemp("skip") / "bundle", pipeline=True)
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """Each of `VARIANTS`, exported once."""
+
+    @cache
+    def export(name: str) -> Bundle:
+        architecture, taps, precisions = VARIANTS[name]
+        checkpoint = tiny_checkpoint(architecture=architecture, resample_filter=FILTERS[taps])
+        target = tmp_path_factory.mktemp("defined") / name
+        return export_as_defined(checkpoint, target, precisions=precisions, pipeline=True)
+
+    return export
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def bundle(request: pytest.FixtureRequest, exported: Callable[[str], Bundle]) -> Bundle:
+    return exported(request.param)
+
+
+@pytest.fixture(scope="module")
+def skip_bundle(exported: Callable[[str], Bundle]) -> Bundle:
+    return exported("skip-3")
 
 
 def read(bundle: Bundle, name: str = "synthesis", precision: str = "fp32") -> UpGraph:
@@ -75,13 +88,12 @@ def run(content: bytes, batch: int) -> list[np.ndarray]:
     return results
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", ["synthesis", "pipeline"])
-def test_every_form_draws_the_same_images(bundle: Bundle, name: str, precision: str) -> None:
-    original = bundle.graph_path(name, precision).read_bytes()
+def test_every_form_draws_the_same_images(bundle: Bundle, name: str) -> None:
     reference = bundle.graph_path(name, "fp32").read_bytes()
     spec: Any = bundle.spec.synthesis
-    for form in available_forms(np.array(spec.resample_filter)):
+    for precision, form in product(bundle.precisions, available_forms(np.array(spec.resample_filter))):
+        original = bundle.graph_path(name, precision).read_bytes()
         content = all_in(UpGraph(original), form)
         onnx.checker.check_model(onnx.load_model_from_string(content), full_check=True)
         assert content == all_in(UpGraph(original), form)
@@ -90,13 +102,14 @@ def test_every_form_draws_the_same_images(bundle: Bundle, name: str, precision: 
             comparison.add_images(run(reference, batch)[0], run(content, batch))
             figures = comparison.figures()
             assert figures.allowed_relative == TOLERANCES[precision].max_relative
-            assert figures.passed, (form, figures.failures())
+            assert figures.passed, (precision, form, figures.failures())
 
 
 def test_the_layers_are_what_the_network_has(bundle: Bundle) -> None:
     spec: Any = bundle.spec.synthesis
     for name, prefix in (("synthesis", ""), ("pipeline", "synthesis.")):
-        for precision, dtype in (("fp32", np.float32), ("fp16", np.float16)):
+        for precision in bundle.precisions:
+            dtype = {"fp32": np.float32, "fp16": np.float16}[precision]
             layers = read(bundle, name, precision).layers
             assert [layer.name for layer in layers] == [f"{prefix}b8_conv0_up", f"{prefix}b16_conv0_up"]
             assert [(layer.side, layer.weight.shape) for layer in layers] == [(4, (5, 6, 3, 3)), (8, (4, 5, 3, 3))]
@@ -285,16 +298,14 @@ def test_onnx_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, skip
 
 
 def test_tensorrt_builds_every_form(
-    tensorrt_libraries: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    exported: Callable[[str], Bundle], tensorrt_libraries: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("forms")
-    bundle = export_as_defined(tiny_checkpoint(), tmp_path / "bundle", precisions=("fp32", "fp16"))
     for precision in ("fp32", "fp16"):
-        graph = read(bundle, precision=precision)
+        graph = read(exported("skip-4"), precision=precision)
         for form in UpForm:
-            (folder / f"{form.value}_{precision}.onnx").write_bytes(all_in(graph, form))
-            (folder / f"layer_{form.value}_{precision}.onnx").write_bytes(layer_graph(graph.layers[0], form))
-    reports = build_plans(sorted(folder.iterdir()), BATCHES, tensorrt_libraries)
+            (tmp_path / f"{form.value}_{precision}.onnx").write_bytes(all_in(graph, form))
+            (tmp_path / f"layer_{form.value}_{precision}.onnx").write_bytes(layer_graph(graph.layers[0], form))
+    reports = build_plans(sorted(tmp_path.iterdir()), BATCHES, tensorrt_libraries)
     assert len(reports) == 20
     for report in reports.values():
         assert report.parsed, report

@@ -21,12 +21,17 @@ from stylegan_edge.cli import run
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 NETWORKS = {"StyleGAN": tiny_stylegan1_spec(), "StyleGAN2": tiny_spec(), "StyleGAN3": tiny_stylegan3_spec()}
+EXPORTED = {"StyleGAN": "stylegan1_bundle", "StyleGAN2": "tiny_bundle"}
+"""The fixtures that hold the same networks with nothing baked."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_images_are_those_of_the_fixed_rows(name: str, tmp_path: Path) -> None:
+def test_the_images_are_those_of_the_fixed_rows(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     checkpoint = tiny_checkpoint(NETWORKS[name])
-    plain = Generator.load(export(checkpoint, tmp_path / "plain"))
+    fixture = EXPORTED.get(name)
+    plain = Generator.load(
+        export(checkpoint, tmp_path / "plain") if fixture is None else request.getfixturevalue(fixture)
+    )
     bundle = export(checkpoint, tmp_path / "baked", ("fp32", "fp16"), bake=["7*0.5@0-1", "9@3"], pipeline=True)
     baked = Generator.load(bundle)
     ws = np.random.RandomState(0).randn(2, plain.spec.num_ws, plain.spec.w_dim).astype(np.float32)
@@ -83,13 +88,16 @@ def test_a_conditional_generator_needs_a_class() -> None:
         parse_baked(["7@0"], tiny_spec(c_dim=3), 3)
 
 
-@pytest.mark.parametrize("mode", [None, "const"])
 @pytest.mark.parametrize(
-    "spec", [tiny_spec(), tiny_stylegan1_spec(noise_per_block=True)], ids=["StyleGAN2", "StyleGAN"]
+    ("spec", "mode"),
+    [(tiny_spec(), None), (tiny_stylegan1_spec(noise_per_block=True), "const")],
+    ids=["StyleGAN2, not said", "StyleGAN, const"],
 )
-def test_noise_of_a_seed_is_what_generate_draws(spec: GeneratorSpec, mode: str | None, tmp_path: Path) -> None:
+def test_noise_of_a_seed_is_what_generate_draws(
+    spec: GeneratorSpec, mode: str | None, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     checkpoint = tiny_checkpoint(spec)
-    plain = Generator.load(export(checkpoint, tmp_path / "plain"))
+    plain = Generator.load(tiny_bundle if spec == tiny_bundle.spec else export(checkpoint, tmp_path / "plain"))
     bundle = export(checkpoint, tmp_path / "baked", noise=mode, bake_noise=7)
     baked = Generator.load(bundle)
     assert bundle.manifest.options.noise is NoiseMode.CONST

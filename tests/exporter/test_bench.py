@@ -33,12 +33,19 @@ def made(folder: Path, spec: GeneratorSpec, **options: Any) -> tuple[Bundle, Pat
     return export(load_checkpoint(path), folder / "bundle", **options), path
 
 
+@pytest.fixture(scope="module")
+def stylegan2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    return made(tmp_path_factory.mktemp("stylegan2"), tiny_spec())
+
+
 SPECS = {"1": tiny_stylegan1_spec(), "2": tiny_spec(), "3-t": tiny_stylegan3_spec(), "3-r": tiny_stylegan3_spec(True)}
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_eager_and_the_plain_export_draw_the_golden_images(name: str, tmp_path: Path) -> None:
-    bundle, path = made(tmp_path, SPECS[name])
+def test_eager_and_the_plain_export_draw_the_golden_images(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    bundle, path = request.getfixturevalue("stylegan2") if name == "2" else made(tmp_path, SPECS[name])
     entrants = [item for item in reference_entrants(bundle, path, OPTIONS) if item.label.name != COMPILED]
     outcome = run_bench(bundle, [*entrants, *own_entrants(bundle, (), (), OPTIONS)], FAST, baseline=BASELINE)
     measured = {(line.contestant, line.batch) for line in outcome.measured}
@@ -60,11 +67,11 @@ def test_bundles_with_a_mask_and_any_noise(noise: NoiseMode, tmp_path: Path) -> 
     eager.close()
 
 
-def test_what_can_not_be_compiled_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_compiled_is_left_out(stylegan2: tuple[Bundle, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no C++ compiler\nwas found")
 
-    bundle, path = made(tmp_path, tiny_spec())
+    bundle, path = stylegan2
     monkeypatch.setattr("torch.compile", refuse)
     compiled = [item for item in reference_entrants(bundle, path, OPTIONS) if isinstance(item, CompiledEntrant)]
     outcome = run_bench(bundle, [*compiled, *own_entrants(bundle, (), (), OPTIONS)], FAST)
@@ -74,12 +81,14 @@ def test_what_can_not_be_compiled_is_left_out(tmp_path: Path, monkeypatch: pytes
     assert outcome.passed
 
 
-def test_a_reference_that_draws_something_else_gets_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_that_draws_something_else_gets_no_figure(
+    stylegan2: tuple[Bundle, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def changed(_: EagerEntrant, network: ReferenceNetwork) -> ReferenceNetwork:
         network.synthesis.get_parameter("b8.conv0.weight").data[0, 0, 0, 0] += 0.1
         return network
 
-    bundle, path = made(tmp_path, tiny_spec())
+    bundle, path = stylegan2
     monkeypatch.setattr(EagerEntrant, "_changed", changed)
     eager = reference_entrants(bundle, path, OPTIONS)[:1]
     outcome = run_bench(bundle, [*eager, *own_entrants(bundle, (), (), OPTIONS)], FAST, baseline=BASELINE)
@@ -87,16 +96,16 @@ def test_a_reference_that_draws_something_else_gets_no_figure(tmp_path: Path, mo
     assert all(line.timing and line.timing.times_baseline is None for line in outcome.measured)
 
 
-def test_memory_of_the_reference_alone(tmp_path: Path) -> None:
-    bundle, path = made(tmp_path, tiny_spec())
+def test_memory_of_the_reference_alone(stylegan2: tuple[Bundle, Path]) -> None:
+    bundle, path = stylegan2
     found = measure_alone(reference_entrants(bundle, path, OPTIONS)[0], batch=2)
     assert found.missing is None
     assert found.host_peak is not None
     assert found.host_peak > 50 << 20  # PyTorch itself
 
 
-def test_only_the_very_checkpoint_is_taken(tmp_path: Path) -> None:
-    bundle, path = made(tmp_path, tiny_spec())
+def test_only_the_very_checkpoint_is_taken(stylegan2: tuple[Bundle, Path], tmp_path: Path) -> None:
+    bundle, path = stylegan2
     assert matching_checkpoint(bundle, path) == path
     other = tmp_path / "other.safetensors"
     write_safetensors(tiny_checkpoint(seed=2), other)

@@ -28,7 +28,7 @@ NAMED = ((8, 6), (10, 3), (10, 13), (10, 16), (11, 4))
 @pytest.fixture(scope="module")
 def stylegan3_t_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     target = tmp_path_factory.mktemp("stylegan3-t") / "bundle"
-    return export(tiny_checkpoint(tiny_stylegan3_spec()), target, pipeline=True)
+    return export(tiny_checkpoint(tiny_stylegan3_spec()), target)
 
 
 def lint(model: onnx.ModelProto, folder: Path, version: Version = (10, 3)) -> GraphReport:
