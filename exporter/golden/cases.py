@@ -33,8 +33,8 @@ class Case:
     """One golden image: truncation, noise, of which latents, which label, and its motion.
 
     `cutoff`: psi is for the first rows alone, and 1 for the others. `ramp`: psi differs in every row, and the image is
-    the pipeline graph's alone. `mixed`: every row of `ws` comes from a latent of its own. `blended`: the label is a
-    blend of all classes. A motion is a turn in degrees and a move (x, y) in image widths; None leaves the checkpoint's
+    the pipeline graph's alone. `mixed`: every row of `ws` comes from a latent of its own. `blended`: the label has a
+    little of all classes. A motion is a turn in degrees and a move (x, y) in image widths; None leaves the checkpoint's
     own transform.
     """
 

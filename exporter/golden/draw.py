@@ -96,7 +96,7 @@ def _sources(spec: GeneratorSpec, mask: Mask, plan: Plan) -> tuple[np.ndarray, n
         sources.append(len(labels) + np.arange(styles) % count)
         for number in range(count):
             of = index + number * case.mixed
-            labels.append(blended_label(spec.c_dim) if case.blended else class_label(of, spec.c_dim))
+            labels.append(blended_label(of, spec.c_dim) if case.blended else class_label(of, spec.c_dim))
     return np.stack(sources), np.stack(labels)
 
 

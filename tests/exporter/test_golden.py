@@ -14,7 +14,7 @@ from exporter.golden import MAX_IMAGES
 from exporter.golden.budget import MAX_BYTES, MAX_TILE, PROBE_BYTES, tile_side, values_of_class
 from exporter.golden.cases import ESSENTIAL, FURTHER, PIPELINE_CASE, plan_images, psi_of_rows
 from exporter.golden.draw import draw_reference
-from exporter.golden.labels import MAX_CLASSES, blended_label, chosen_classes
+from exporter.golden.labels import MAX_CLASSES, OTHERS, blended_label, chosen_classes
 from runtime import Bundle
 from runtime.golden import GoldenSamples, block_means, cut_tiles
 from runtime.manifest import NoiseMode
@@ -117,11 +117,13 @@ def test_all_classes_are_covered_up_to_a_limit_and_then_evenly() -> None:
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 1000, 16_384])
 def test_a_blend_gives_every_class_a_weight_of_its_own(classes: int) -> None:
-    label = blended_label(classes)
-    assert np.square(label.astype(np.float64)).sum() == pytest.approx(1)
+    label = blended_label(2, classes)
+    assert label.argmax() == 2 % classes
+    label[2 % classes] -= 1
+    assert np.square(label.astype(np.float64)).sum() == pytest.approx(OTHERS**2)
     assert len(set(label.tolist())) == classes
     if classes > 1:
-        assert np.abs(np.diff(label)).min() > 0.7 / np.sqrt(classes)
+        assert np.abs(np.diff(label)).min() > 0.7 * OTHERS / np.sqrt(classes)
 
 
 def random_samples(spec: GeneratorSpec, mask: Mask, pipeline: bool) -> GoldenSamples:
@@ -135,7 +137,7 @@ def random_samples(spec: GeneratorSpec, mask: Mask, pipeline: bool) -> GoldenSam
 
     images = floats(count, spec.img_channels, spec.resolution, spec.resolution)
     c = np.zeros((rows, spec.c_dim), np.float32)
-    c[0] = blended_label(spec.c_dim)
+    c[0] = blended_label(2, spec.c_dim)
     return GoldenSamples(
         seeds=np.arange(rows),
         c=c,

@@ -120,7 +120,7 @@ def test_it_is_drawn_verified_and_shown_by_name(
 
 
 NETWORKS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "conditional, orig": (tiny_spec(Architecture.ORIG, c_dim=3), {}),
+    "conditional, orig": (tiny_spec(Architecture.ORIG, c_dim=2), {}),
     "resnet, its short cuts": (tiny_spec(Architecture.RESNET), {"tune": "gpu"}),
     "cut in two": (tiny_spec(), {"split": 3}),
     "baked": (tiny_spec(), {"bake": ["7@0-1"]}),
