@@ -31,11 +31,6 @@ class Chunk:
     styles: np.ndarray  # [S, K, w_dim]
     images: np.ndarray  # [S, C, H, W]
 
-    @property
-    def nbytes(self) -> int:
-        """Memory that the images take: nearly all of it."""
-        return self.images.nbytes
-
 
 class ReferenceSamples:
     """Draws planned samples with the reference network, a few at a time, so that memory stays bounded."""
@@ -44,6 +39,12 @@ class ReferenceSamples:
         """`size` samples make a chunk."""
         self._network, self._bundle, self._plan, self._size = network, bundle, plan, size
         self._fixed = fixed_rows(network, bundle.manifest.options.baked)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Memory that the images of a whole chunk take: nearly all of its."""
+        spec = self._bundle.spec
+        return self._size * spec.img_channels * spec.resolution**2 * np.dtype(np.float32).itemsize
 
     def chunks(self, begin: int = 0) -> Iterator[Chunk]:
         """The chunks from number `begin` on."""

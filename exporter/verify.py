@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import islice
 
 import numpy as np
 
 from exporter.allocator import keep_freed_memory
 from exporter.checkpoints import Checkpoint
 from exporter.samples import Chunk, ReferenceSamples, other_inputs
+from runtime.allocator import return_freed_memory
 from runtime.backends import GraphRunner
 from runtime.bundle import Bundle
 from runtime.errors import InputError
@@ -24,8 +25,8 @@ from runtime.verify import check_batches, in_batches
 
 MAX_SAMPLES = 65_536
 KEPT_BYTES = 256 << 20
-"""Reference images that are kept for the next precision rather than drawn again: 21 of 1024 px, which take PyTorch more
-than a minute. Beyond it memory counts for more."""
+"""Reference images that are drawn before any graph runs, and kept for all precisions: 21 of 1024 px. What PyTorch needs
+to draw and what a backend needs then add up for the images beyond these alone, which memory could not hold as well."""
 
 
 def verify_reference(
@@ -48,16 +49,8 @@ def verify_reference(
 class Reference:
     """The images of a plan, drawn by the reference network, that the graphs of any precision are compared with."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        checkpoint: Checkpoint,
-        batches: Sequence[int],
-        samples: int,
-        seed: int,
-        comparisons: int = 1,
-    ) -> None:
-        """`comparisons` is how often `compare` will be called: from two on, images are kept up to `KEPT_BYTES`.
+    def __init__(self, bundle: Bundle, checkpoint: Checkpoint, batches: Sequence[int], samples: int, seed: int) -> None:
+        """Draw the first images, as many as `KEPT_BYTES` hold; the others are drawn when they are compared.
 
         Raises InputError where an argument is out of range, or the checkpoint is not the one of the bundle.
         """
@@ -66,13 +59,14 @@ class Reference:
         check_seed(seed)
         self._batches = check_batches(batches)
         self._bundle = bundle
-        self._left = comparisons
-        self._kept: list[Chunk] = []
         self.plan: tuple[Sample, ...] = plan_samples(bundle.spec, bundle.manifest.options, samples, seed)
         keep_freed_memory()
         network = matching(bundle, checkpoint).completed().build()
         size = max(*batches, default_batch(bundle.spec))
-        self._samples = ReferenceSamples(network, bundle, self.plan, size)
+        drawn = ReferenceSamples(network, bundle, self.plan, size)
+        self._kept = list(islice(drawn.chunks(), KEPT_BYTES // drawn.chunk_bytes))
+        self._others = drawn if len(self._kept) * size < samples else None  # the network is let go of where it is done
+        return_freed_memory()
 
     def compare(self, graphs: OpenGraphs, pictures: PictureComparison | None = None) -> list[Figures]:
         """Figures of every graph at every batch size; every drawing is handed to `pictures` too, and settled."""
@@ -84,14 +78,9 @@ class Reference:
         return run.figures()
 
     def _chunks(self) -> Iterator[Chunk]:
-        """What was kept, and the rest drawn."""
-        self._left -= 1
-        kept = len(self._kept)
-        for chunk in chain(tuple(self._kept), self._samples.chunks(kept)):
-            held = sum(item.nbytes for item in self._kept)
-            if self._left > 0 and held + chunk.nbytes <= KEPT_BYTES and not any(chunk is item for item in self._kept):
-                self._kept.append(chunk)
-            yield chunk
+        yield from self._kept
+        if self._others is not None:
+            yield from self._others.chunks(begin=len(self._kept))
 
 
 def matching(bundle: Bundle, checkpoint: Checkpoint) -> Checkpoint:

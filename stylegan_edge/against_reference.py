@@ -33,14 +33,10 @@ class AgainstReference:
         batches: Sequence[int],
         samples: int,
         seed: int,
-        precisions: int,
         lpips: Path | None,
         threads: int | None,
     ) -> None:
-        """`precisions` is how many `compare` will be called for.
-
-        Raises MissingDependencyError without PyTorch, InputError for a wrong argument, network or checkpoint.
-        """
+        """Raises MissingDependencyError without PyTorch, InputError for a wrong argument, network or checkpoint."""
         from runtime.extras import require
 
         require("torch")
@@ -48,7 +44,7 @@ class AgainstReference:
         from exporter.verify import Reference
 
         self._distance = None if lpips is None else PerceptualDistance(lpips, bundle.spec.resolution, threads)
-        self._reference = Reference(bundle, load_checkpoint(checkpoint), batches, samples, seed, precisions)
+        self._reference = Reference(bundle, load_checkpoint(checkpoint), batches, samples, seed)
         self.pictures: list[PictureComparison] = []
 
     @property

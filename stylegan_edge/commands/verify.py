@@ -126,7 +126,7 @@ def command(
             write_report = stack.enter_context(open_report(report, force))
         stack.enter_context(status(f"Verifying {bundle}"))
         if reference is not None:
-            run.against = AgainstReference(opened, reference, sizes, samples, seed, len(names), lpips, threads)
+            run.against = AgainstReference(opened, reference, sizes, samples, seed, lpips, threads)
         run.layers = LayerCheck.begin(layers, opened, reference)
         run.distribution = DistributionCheck.begin(asked, opened, reference, seed, options)
         for name in names:
