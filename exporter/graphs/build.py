@@ -24,6 +24,7 @@ from exporter.networks.deploy import (
     deploy_synthesis,
     deploy_tail,
 )
+from exporter.networks.deploy.passes import ALL
 from exporter.splitting import check_split
 from runtime.bundle import graph_key
 from runtime.errors import ExportError
@@ -36,6 +37,8 @@ MAX_NODES_PER_LAYER = 18
 """Nodes a layer: more means that something was not folded. StyleGAN's instance normalisation makes for the most."""
 HALF_NODES = 6
 """Nodes more a layer in float16: to it and back, a clamp, what weights were divided by, a bias of its own."""
+SKIPPED_NODES = 1
+"""Nodes more a layer for each rewrite that was left out: they are what it saves."""
 FEWEST_LAYERS = 3
 """Layers that a graph is allowed the nodes of at least: a 4 px network has two, and the styles and pixels of any."""
 
@@ -139,7 +142,8 @@ def build_split(checkpoint: Checkpoint, form: Form, split: int) -> Iterator[Grap
 
 def _checked(graph: Graph, module: DeploySynthesis) -> Graph:
     """Raise ExportError where a graph has more nodes than the layers that it draws account for."""
-    per_layer = MAX_NODES_PER_LAYER + (0 if graph.precision == "fp32" else HALF_NODES)
+    skipped = len(ALL - module.form.passes)
+    per_layer = MAX_NODES_PER_LAYER + (0 if graph.precision == "fp32" else HALF_NODES) + SKIPPED_NODES * skipped
     layers = len(module.drawn) + (len(module.drawn) < len(module.spec.layers))  # styles are made on both sides of a cut
     allowed = per_layer * max(layers, FEWEST_LAYERS) + module.more_nodes
     if len(graph.model.graph) > allowed:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from exporter import export
+from exporter.graphs import build_synthesis
 from exporter.networks.deploy import Form, deploy_synthesis
 from exporter.networks.deploy.cost_model import MACHINES, Target, choose_form, estimate
 from exporter.networks.deploy.passes import DESCRIPTIONS, Pass
@@ -19,10 +20,11 @@ from exporter.tuning import resolve_target
 from runtime import Generator
 from runtime.errors import InputError
 from runtime.mixing import identity_mask
+from runtime.spec import GeneratorSpec
 from runtime.up_forms import UP, UpForm, available_forms, up_steps
 from stylegan_edge.cli import run
 from tests.made_up_gpu.machine import Machine
-from tests.tiny import tiny_checkpoint
+from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 EXACT = 1e-13
 """Of the largest value: one layer in float64."""
@@ -140,6 +142,12 @@ def test_from_the_command_line(tmp_path: Path, demo_checkpoint: Path, capsys: py
     assert np.abs(images[0] - images[1]).max() <= 1
     nodes = {generator.bundle.graph("synthesis").nodes for generator in generators}
     assert len(nodes) == 2
+
+
+@pytest.mark.parametrize("spec", [tiny_spec(), tiny_stylegan1_spec(), tiny_stylegan3_spec()])
+def test_a_graph_without_any_pass_has_the_nodes_that_it_needs(spec: GeneratorSpec) -> None:
+    form = Form(identity_mask(spec.num_ws).matrix, passes=frozenset())
+    assert len(build_synthesis(tiny_checkpoint(spec), form).model.graph) > 0
 
 
 def test_a_pass_that_is_none(tmp_path: Path) -> None:
