@@ -90,9 +90,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_union(hint: Any, value: Any, where: str) -> Any:
-    """The only unions that records use are `X | None`."""
-    (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
-    return None if value is None else _convert(inner, value, where)
+    """`X | None`, or of plain types, as `str | int`, the one that the value has."""
+    kinds = typing.get_args(hint)
+    if value is None and type(None) in kinds:
+        return None
+    others = [kind for kind in kinds if kind is not type(None)]
+    if len(others) == 1:
+        return _convert(others[0], value, where)
+    _require(type(value) in others, value, " or ".join(kind.__name__ for kind in others), where)
+    return value
 
 
 def _convert_enum(hint: type[Enum], value: Any, where: str) -> Enum:
