@@ -5,7 +5,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS := cpu,openvino,export,metrics,video,report,dev
+EXTRAS := cpu,openvino,export,metrics,video,report,serve,grpc,client,tracing,dev
 # Whole files at a time, since files share what they exported; each process may take 2 GB.
 TEST_PROCESSES ?= 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.errors import BundleError, IntegrityError
+from runtime.errors import BundleError, IntegrityError, quoted
 from runtime.files import sha256_of_path
 from runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileInfo, GraphInfo, Manifest
 from runtime.mixing import Mask
@@ -19,6 +20,9 @@ from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 
 CONSTANTS = "constants.npz"
 GOLDEN = "golden.npz"
+DIRECTIONS = "directions.npz"
+MAX_DIRECTIONS = 1000
+"""Directions that a bundle may hold: more than anybody looks through."""
 Shape = tuple[int | None, ...]
 _AGAIN = "copy the bundle again, or export it again"
 
@@ -107,6 +111,15 @@ class Bundle:
         """The checkpoint's own transform, float32 [3, 3]; None where the generator takes none."""
         return self.constants[TRANSFORM] if self.spec.takes_transform else None
 
+    @cached_property
+    def directions(self) -> dict[str, np.ndarray]:
+        """Named directions in W for edits, float32 [w_dim] or [num_ws, w_dim] each, by name; none where it has none."""
+        if DIRECTIONS not in self.manifest.files:
+            return {}
+        arrays = self._load_arrays(DIRECTIONS)
+        check_directions(self.spec, arrays, str(self.path / DIRECTIONS))
+        return {name: _frozen(array) for name, array in sorted(arrays.items())}
+
     def read_arrays(self, name: str, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
         """The arrays of one of the bundle's `.npz` files; None in a shape is any length.
 
@@ -155,6 +168,21 @@ class Bundle:
             raise IntegrityError(f"{path}: has {path.stat().st_size} bytes, expected {info.size}; {_AGAIN}")
         if sha256_of_path(path) != info.sha256:
             raise IntegrityError(f"{path}: its sha256 is not the manifest's: the file was changed or damaged; {_AGAIN}")
+
+
+def check_directions(spec: GeneratorSpec, directions: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise BundleError unless these are finite float32 directions, [w_dim] or [num_ws, w_dim], named in a word."""
+    if len(directions) > MAX_DIRECTIONS:
+        raise BundleError(f"{where}: holds {len(directions)} directions, over the limit of {MAX_DIRECTIONS}")
+    shapes = ((spec.w_dim,), (spec.num_ws, spec.w_dim))
+    for name, array in directions.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            raise BundleError(f"{where}: the name {quoted(name)} is not letters, digits, '_', '-' and '.', 64 at most")
+        if array.dtype != np.float32 or array.shape not in shapes or not np.isfinite(array).all():
+            raise BundleError(
+                f"{where}: {name} is {array.dtype} {list(array.shape)}, expected finite float32 "
+                f"[{spec.w_dim}] or [{spec.num_ws}, {spec.w_dim}]"
+            )
 
 
 def graph_key(name: str, precision: str) -> str:

@@ -8,6 +8,8 @@ from types import ModuleType
 from runtime.errors import MissingDependencyError
 
 _EXTRAS = {
+    "grpc": "grpc",
+    "httpx": "client",
     "imageio": "video",
     "imageio_ffmpeg": "video",
     "matplotlib": "report",
@@ -15,10 +17,18 @@ _EXTRAS = {
     "onnxruntime_ep_nv_tensorrt_rtx": "rtx",
     "onnxscript": "export",
     "openvino": "openvino",
+    "opentelemetry": "tracing",
+    "prometheus_client": "serve",
+    "pydantic": "serve",
     "pynvml": "power",
     "safetensors": "export",
+    "ray": "ray",
     "sklearn": "metrics",
+    "starlette": "serve",
     "torch": "export",
+    "tritonclient": "grpc",
+    "uvicorn": "serve",
+    "websockets": "serve",
 }
 """Which extra brings which package."""
 _CUDA = "pip install 'stylegan-edge[tensorrt]', or on a Jetson pip install 'stylegan-edge[jetson]'"

@@ -156,7 +156,7 @@ class Generator:
         count = self.batch_size(batch)
         z = self.latents(range(count * self.seeds_per_image))
         c = self.labels(0, len(z)) if self.spec.c_dim else None
-        noise = self._own_noise()
+        noise = self.own_noise
         styles = self.styles(self.map(z, c), psi)
         return Sample(lambda: self.synthesize(styles, noise, "pixels", count), count)
 
@@ -347,13 +347,16 @@ class Generator:
             raise InputError(f"batch is {batch}, expected 1 or more")
         return size
 
-    def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
+    def check_noise(self, noise: Noise) -> None:
+        """Raise InputError where the bundle's graph holds noise of its own, and another is asked for."""
         mode = self.bundle.manifest.options.noise
-        if mode is not NoiseMode.EXPLICIT:
-            if not (isinstance(noise, str) and noise in ("const", mode.value)):
-                raise InputError(
-                    f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there"
-                )
+        own = isinstance(noise, str) and noise in ("const", mode.value)
+        if mode is not NoiseMode.EXPLICIT and not own:
+            raise InputError(f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there")
+
+    def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
+        self.check_noise(noise)
+        if self.bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
             return {}
         arrays = self._noise_arrays(noise)
         for index, array in enumerate(arrays):
@@ -375,8 +378,9 @@ class Generator:
             return arrays
         return kept[1]
 
-    def _own_noise(self) -> Noise:
-        """Noise that every bundle takes."""
+    @property
+    def own_noise(self) -> Noise:
+        """Noise that this bundle takes whatever it was exported with: the checkpoint's own, or "none"."""
         return "none" if self.bundle.manifest.options.noise is NoiseMode.NONE else "const"
 
     def _transform_inputs(self, transform: Any, count: int) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "inspect": "Show what a checkpoint or a bundle holds.",
     "interpolate": "Draw a film that moves from seed to seed.",
     "mix": "Draw a grid that mixes the styles of rows and columns of seeds.",
+    "serve": "Serve bundles over HTTP: a page, images, the Open Inference Protocol.",
     "verify": "Check that a bundle's images are the right ones.",
 }
 """Each lives in the module of its name under `stylegan_edge.commands`, as `command`."""

@@ -1,0 +1,1 @@
+"""A bundle's images over HTTP: the extra `serve`."""

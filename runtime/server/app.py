@@ -1,0 +1,97 @@
+"""The ASGI application: the same on a desk, under any ASGI server, and in a replica of Ray Serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from runtime.errors import StyleganEdgeError
+from runtime.server.about import About
+from runtime.server.errors import RequestError, status_of
+from runtime.server.images import Images
+from runtime.server.middleware import BearerTokens, RequestLog, error_response
+from runtime.server.service import Service
+from runtime.server.settings import Settings
+from runtime.server.stream import Stream
+
+PAGE = Path(__file__).parent / "page"
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Load the bundles, and return what answers requests about them. Raises what loading raises.
+
+    `app.state.service` is the `Service` behind it. The end of the application's lifespan finishes what waits.
+    """
+    service = Service.load(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        freshening = asyncio.create_task(service.keep_fresh())
+        yield
+        freshening.cancel()
+        await asyncio.to_thread(service.close)
+
+    app = Starlette(
+        routes=_routes(service),
+        middleware=[
+            Middleware(RequestLog, metrics=service.metrics),
+            Middleware(BearerTokens, tokens=settings.tokens),
+        ],
+        exception_handlers={HTTPException: _http_error, StyleganEdgeError: _answer_errors(service)},
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    return app
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    images, about = Images(service), About(service)
+    return [
+        Route("/", _page),
+        Route("/favicon.ico", _favicon),
+        Mount("/static", StaticFiles(directory=PAGE)),
+        Route("/healthz", about.healthz),
+        Route("/readyz", about.readyz),
+        Route("/metrics", about.metrics),
+        Route("/openapi.json", about.openapi),
+        Route("/v1/models", about.models),
+        Route("/v1/generate", images.generate, methods=["POST"]),
+        Route("/v1/mix", images.mix, methods=["POST"]),
+        Route("/v1/image/{seed:int}.{suffix}", images.image),
+        WebSocketRoute("/v1/stream", Stream(service)),
+    ]
+
+
+async def _page(_: Request) -> Response:
+    return FileResponse(PAGE / "index.html")
+
+
+async def _favicon(_: Request) -> Response:
+    return FileResponse(PAGE / "favicon.svg", media_type="image/svg+xml")
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_response(error.detail, error.status_code, dict(error.headers or {}))
+
+
+def _answer_errors(service: Service):  # type: ignore[no-untyped-def]
+    """What turns an error of ours into an answer, and counts it."""
+
+    async def answer(_: Request, error: Exception) -> Response:
+        assert isinstance(error, StyleganEdgeError)
+        service.metrics.errors.labels(type(error).__name__).inc()
+        headers = error.headers if isinstance(error, RequestError) else {}
+        return error_response(str(error), status_of(error), headers)
+
+    return answer

@@ -1,0 +1,128 @@
+"""What requests for images say, as JSON: read, checked and described by pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from runtime.errors import quoted
+from runtime.noise import MAX_SEED
+from runtime.server.errors import BadRequestError
+
+MAX_TERMS = 16
+"""Terms of a mix, and edits of an image: more than a network has style rows that matter."""
+DEFAULT_QUALITY = 90
+"""Of JPEG and WebP: no artefacts to be seen at arm's length."""
+MAX_SHOWN_PLACE = 60
+"""Characters of the place of a wrong value that a message shows."""
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Vector = list[Number]
+ClassNumber = Annotated[int, Field(ge=0)]
+ImageFormat = Literal["png", "jpeg", "webp", "raw"]
+Layers = Annotated[
+    str | list[int] | None,
+    Field(description="Style rows, as '0-6,9', a list, or 'coarse', 'middle' or 'fine'; all where left out."),
+]
+
+
+class Parameters(BaseModel):
+    """Base of all: no field but those named, no text where a number belongs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class MixTerm(Parameters):
+    """Another style, blended into some rows: `(1 - weight) * rows + weight * the other's`."""
+
+    seed: Seed | None = None
+    z: Vector | None = Field(None, description="Latent [z_dim].")
+    w: Vector | list[Vector] | None = Field(None, description="Style [w_dim] or [num_ws, w_dim].")
+    class_: ClassNumber | None = Field(None, alias="class", description="Its class [default: the image's].")
+    layers: Layers = None
+    weight: Number = 1.0
+
+
+class EditTerm(Parameters):
+    """`amount` times a direction, added to some rows after truncation and mixing."""
+
+    direction: str | Vector | list[Vector] = Field(description="A direction of the bundle by name, or its numbers.")
+    amount: Number
+    layers: Layers = None
+
+
+class DrawingParameters(Parameters):
+    """How images are drawn, whatever they are of."""
+
+    model: str | None = Field(None, description="Which bundle, where several are served.")
+    psi: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = Field(
+        1.0, description="Truncation: 0 is the mean image, 1 none."
+    )
+    cutoff: Annotated[int, Field(ge=0)] | Literal["own"] | None = Field(
+        "own", description="Truncate the first rows only; null: all, 'own': as the checkpoint's own code does."
+    )
+    class_: ClassNumber | list[ClassNumber] | None = Field(
+        None, alias="class", description="Class of a conditional model: one, or one an image."
+    )
+    noise: Literal["const", "none"] | Seed = Field("const", description="The checkpoint's own, none, or a seed.")
+    rotate: Number | None = Field(None, description="Degrees counter-clockwise, of a StyleGAN3.")
+    translate: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="Image widths right and down, of a StyleGAN3."
+    )
+    edit: EditTerm | Annotated[list[EditTerm], Field(max_length=MAX_TERMS)] = Field(default_factory=list)
+    format: ImageFormat | None = Field(None, description="Of the images; the Accept header may say it as well.")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(DEFAULT_QUALITY, description="Of JPEG and WebP.")
+
+
+class GenerateParameters(DrawingParameters):
+    """Images of a seed, seeds, latents `z` or styles `w`: one of the four. A mixing bundle takes K an image."""
+
+    seed: Seed | None = None
+    seeds: list[Seed] | str | None = Field(None, description="A list, or as '0-7,42'.")
+    z: Vector | list[Vector] | None = Field(None, description="Latents [z_dim] or [N, z_dim].")
+    w: Vector | list[Vector] | list[list[Vector]] | None = Field(
+        None, description="Styles before truncation, [w_dim], [N, w_dim] or [N, num_ws, w_dim]."
+    )
+    mix: MixTerm | Annotated[list[MixTerm], Field(max_length=MAX_TERMS)] = Field(
+        default_factory=list, description="Blended in one after the other."
+    )
+
+
+class MixParameters(DrawingParameters):
+    """A grid as `stylegan-edge mix` draws it: each mix takes `layers` from its column's seed."""
+
+    rows: list[Seed] | str
+    cols: list[Seed] | str
+    layers: Layers
+
+
+class StreamParameters(GenerateParameters):
+    """One frame of a stream: one image, and a number of the client's own that comes back with it."""
+
+    id: int | None = None
+
+
+def read_parameters(kind: type[Any], document: bytes | str | dict[str, Any]) -> Any:
+    """Parameters of a kind, of JSON text or plain data. Raises BadRequestError, saying which field is wrong and why."""
+    try:
+        if isinstance(document, dict):
+            return kind.model_validate(document)
+        return kind.model_validate_json(document)
+    except ValidationError as error:
+        raise BadRequestError(_told(error)) from None
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing that is wrong; of a field that may be several things, what it may be."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
+    place = ".".join(str(part) for part in first["loc"][:2])[:MAX_SHOWN_PLACE]
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{place} is not a field of this request; see /openapi.json"
+    found = quoted(first["input"])
+    return f"{place or 'the body'} is {found}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,0 +1,100 @@
+"""What all of a server's interfaces share: models, a worker a device, limits, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from runtime.server.errors import ClientClosedError, TimedOutError
+from runtime.server.metrics import Metrics
+from runtime.server.models import Model, Models
+from runtime.server.settings import Settings
+from runtime.server.worker import Kind, Result, Worker
+
+Receive = Callable[[], Awaitable[Any]]
+"""ASGI's `receive`: once a request's body is read, it returns when the client has left."""
+
+
+class Service:
+    """Draws for every interface. `load` makes one; `close` ends it."""
+
+    def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
+        self.settings, self.models, self.metrics = settings, models, metrics
+        self.draining = False
+        self._workers: dict[str, Worker] = {}
+        for device in models.devices:
+            self.worker(device)
+        metrics.watch(lambda: list(self._workers.values()), models)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Service:
+        """Load all models. Raises what `Models` raises."""
+        metrics = Metrics()
+        models = Models(settings.sources, lambda name: metrics.failed_reloads.labels(name).inc())
+        return cls(settings, models, metrics)
+
+    def worker(self, device: str) -> Worker:
+        """The worker of a device, started where it is the first time."""
+        if device not in self._workers:
+            limit, wait = self.settings.limits.max_queue, self.settings.max_wait
+            self._workers[device] = Worker(device, limit, wait, self.metrics)
+        return self._workers[device]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nobody should ask this server now; None where it is ready."""
+        if self.draining:
+            return "the server is closing"
+        lost = [worker.name for worker in self._workers.values() if not worker.healthy]
+        return f"drawing on {', '.join(lost)} fails" if lost else None
+
+    async def run(
+        self, model: Model, kind: Kind, items: Sequence[Any], receive: Receive | None = None, since: float | None = None
+    ) -> list[Result]:
+        """Queue items of a kind of a model, which the caller holds, and wait for all.
+
+        `receive` notices a client that leaves, whose items are then taken out of the queue; `since` is when its request
+        began, in `time.perf_counter`'s seconds. Raises QueueFullError, DrainingError, TimedOutError, ClientClosedError,
+        and what drawing raises.
+        """
+        futures = self.worker(model.device).submit(kind, items)
+        self.models.keep(model, futures)
+        limit = self.settings.limits.request_seconds
+        left = limit if since is None else limit - (time.perf_counter() - since)
+        gathered = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        leaving = asyncio.ensure_future(_until_left(receive)) if receive is not None else None
+        try:
+            waiting: set[asyncio.Future[Any]] = {gathered} if leaving is None else {gathered, leaving}
+            await asyncio.wait(waiting, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            if gathered.done():
+                return gathered.result()
+            if leaving is not None and leaving.done():
+                raise ClientClosedError("the client has left before its images were drawn")
+            raise TimedOutError(f"the images were not drawn within {limit:g} s; ask for fewer, or again later")
+        finally:
+            for task in (gathered, leaving):
+                if task is not None and not task.done():
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+
+    async def keep_fresh(self) -> None:
+        """Look for replaced bundles until cancelled."""
+        while self.settings.reload_seconds:
+            await asyncio.sleep(self.settings.reload_seconds)
+            await asyncio.to_thread(self.models.refresh)
+
+    def close(self) -> None:
+        """Finish what waits, and free the models."""
+        self.draining = True
+        for worker in self._workers.values():
+            worker.close()
+        self.models.close()
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
