@@ -68,7 +68,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/generate", images.generate, methods=["POST"]),
         Route("/v1/mix", images.mix, methods=["POST"]),
         Route("/v1/image/{seed:int}.{suffix}", images.image),
-        WebSocketRoute("/v1/stream", Stream(service)),
+        WebSocketRoute("/v1/stream", Stream(service).answer),
     ]
 
 

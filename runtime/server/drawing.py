@@ -65,15 +65,15 @@ class Styled:
 def check_picture(generator: Generator, picture: Picture) -> None:
     """Raise InputError where a picture can't be drawn, so that it never stands in a batch with others."""
     spec = generator.spec
+    if picture.mask is not None:
+        if generator.seeds_per_image > 1:
+            raise InputError("this bundle was exported with --mix, so its mask is fixed; leave mix out")
+        check_mask(picture.mask, spec.num_ws)
     expected = generator.seeds_per_image if picture.mask is None else picture.mask.shape[-1]
     if len(picture.sources) != expected:
         raise InputError(f"{len(picture.sources)} latents given for an image, expected {expected}: one a mixing source")
     for source in picture.sources:
         _check_source(generator, source)
-    if picture.mask is not None:
-        if generator.seeds_per_image > 1:
-            raise InputError("this bundle was exported with --mix, so its mask is fixed; leave mix out")
-        check_mask(picture.mask, spec.num_ws)
     # Truncated here and thrown away: what the generator refuses to truncate, it refuses now.
     generator.styles(np.zeros((generator.seeds_per_image, spec.w_dim), np.float32), picture.psi, picture.cutoff)
     for edit in picture.edits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import uvicorn
 
 from runtime.errors import InputError
 from runtime.server.app import create_app
+from runtime.server.logs import log_as_json
 from runtime.server.service import Service
 from runtime.server.settings import Settings
 from runtime.server.stream import MAX_MESSAGE
@@ -40,18 +42,28 @@ class Listening:
         for path in (self.certificate, self.key):
             if path is not None and not path.is_file():
                 raise InputError(f"{path}: no such file, expected a PEM file for TLS")
+        if self.certificate is not None:
+            self._check_certificate()
+
+    def _check_certificate(self) -> None:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(str(self.certificate), str(self.key))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(
+                f"{self.certificate} and {self.key} are not a certificate and its key ({reason})"
+            ) from None
 
     def bind(self) -> socket.socket:
         """Take the address. Raises InputError where that can't be."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        taken = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken = socket.socket(family)
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind((self.host, self.port))
         except OSError as error:
-            raise InputError(
-                f"can't listen on {self.host} port {self.port} ({error.strerror or error}); choose another --port"
-            ) from None
+            taken.close()
+            reason = error.strerror or str(error)
+            raise InputError(f"can't listen on {self.host} port {self.port} ({reason}); choose another") from None
         return taken
 
     def address(self, taken: socket.socket) -> str:
@@ -68,6 +80,7 @@ def serve(settings: Settings, listening: Listening, ready: Callable[[str], None]
     with listening.bind() as taken:  # before the bundles are loaded: whoever has the port taken hears it at once
         app = create_app(settings)
         service: Service = app.state.service
+        log_as_json()  # from now on: what kept the bundles from being served, the caller tells
         config = uvicorn.Config(
             app,
             log_config=None,

@@ -34,7 +34,7 @@ class Stream:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def answer(self, socket: WebSocket) -> None:
         """Answer frames until the client leaves.
 
         A message is the JSON of `StreamParameters`. Each frame is a text message, {"id", "ms", "format", "width",

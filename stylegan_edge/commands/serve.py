@@ -70,11 +70,9 @@ def command(bundles: tuple[str, ...], **options: Any) -> None:
 
     for module in ("starlette", "uvicorn", "pydantic", "prometheus_client", "websockets"):
         require(module)
-    from runtime.server.logs import log_as_json
     from runtime.server.run import serve
 
     settings, listening = _settings(bundles, options)
-    log_as_json()
     serve(settings, listening, ready=lambda address: click.echo(f"Serving {', '.join(_names(settings))} at {address}"))
 
 
