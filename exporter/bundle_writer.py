@@ -17,6 +17,7 @@ from exporter.blame import layers_to_blame
 from exporter.checkpoints import MEAN_W, Checkpoint
 from exporter.checkpoints.checkpoint import NOISE_SEED
 from exporter.checkpoints.layout import STORED_TRANSFORM
+from exporter.directions import directions_bytes, read_directions
 from exporter.golden import Reference, draw_reference
 from exporter.graphs import Graph, build_mapping, build_pipeline, build_split, build_synthesis
 from exporter.in_torch import in_torch
@@ -27,7 +28,7 @@ from exporter.quantize import SCHEMES, Quantizer, check_float_layers
 from exporter.splitting import check_split
 from exporter.tuning import resolve_target
 from runtime.backends import BackendName
-from runtime.bundle import CONSTANTS, GOLDEN, Bundle, graph_key
+from runtime.bundle import CONSTANTS, DIRECTIONS, GOLDEN, Bundle, graph_key
 from runtime.errors import InputError, OutputError, ParityError
 from runtime.files import sha256_of_path
 from runtime.generator import default_batch
@@ -72,6 +73,7 @@ def export(
     tune: str = "cpu",
     skip_passes: Sequence[str] = (),
     float_layers: Sequence[str] = (),
+    directions: str | Path | None = None,
 ) -> Bundle:
     """Write a bundle at `path` and return it opened.
 
@@ -85,7 +87,8 @@ def export(
     later is ignored. `split` adds synthesis cut in two, for sessions that hold the first `split` rows of `ws` still.
     `tune` is what the graphs are made fast for: "cpu", "gpu", or "auto", a GPU where this machine has one.
     `skip_passes` names rewrites to do without (`exporter.networks.deploy.passes`); the images are the same.
-    `float_layers` names layers, as "b64.conv0", that int8 and fp8 leave in float32.
+    `float_layers` names layers, as "b64.conv0", that int8 and fp8 leave in float32. `directions` is an `.npz` file of
+    named directions in W, [w_dim] or [num_ws, w_dim], that the bundle carries for edits.
 
     Raises InputError for a wrong argument, OutputError where the bundle can't be written, ParityError where a graph's
     images are not the reference's; then nothing is left behind and an existing bundle is untouched.
@@ -108,6 +111,7 @@ def export(
     baked = parse_baked(bake, checkpoint.spec, bake_class)
     if split is not None:
         check_split(checkpoint.spec, split, [row for style in baked for row in style.rows])
+    named = read_directions(directions, checkpoint.spec) if directions is not None else {}
     keep_freed_memory()
     with staging_folder(path) as folder:
         network = checkpoint.build()
@@ -120,6 +124,8 @@ def export(
         quantizer = Quantizer(folder, checkpoint, chosen, kept)
         described |= {graph.key: graph.save(folder) for graph in quantizer.graphs(precisions)}
         _write_arrays(folder, checkpoint, reference)
+        if named:
+            (folder / DIRECTIONS).write_bytes(directions_bytes(named))
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             specification=checkpoint.spec,

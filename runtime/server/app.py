@@ -23,6 +23,7 @@ from runtime.server.middleware import BearerTokens, RequestLog, error_response
 from runtime.server.service import Service
 from runtime.server.settings import Settings
 from runtime.server.stream import Stream
+from runtime.server.tracing import TraceRequests
 
 PAGE = Path(__file__).parent / "page"
 
@@ -41,12 +42,12 @@ def create_app(settings: Settings) -> Starlette:
         freshening.cancel()
         await asyncio.to_thread(service.close)
 
+    middleware = [Middleware(RequestLog, metrics=service.metrics), Middleware(BearerTokens, tokens=settings.tokens)]
+    if service.tracing is not None:
+        middleware.append(Middleware(TraceRequests, tracing=service.tracing))
     app = Starlette(
         routes=_routes(service),
-        middleware=[
-            Middleware(RequestLog, metrics=service.metrics),
-            Middleware(BearerTokens, tokens=settings.tokens),
-        ],
+        middleware=middleware,
         exception_handlers={HTTPException: _http_error, StyleganEdgeError: _answer_errors(service)},
         lifespan=lifespan,
     )

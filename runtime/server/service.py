@@ -12,6 +12,7 @@ from runtime.server.errors import ClientClosedError, TimedOutError
 from runtime.server.metrics import Metrics
 from runtime.server.models import Model, Models
 from runtime.server.settings import Settings
+from runtime.server.tracing import Tracing
 from runtime.server.worker import Kind, Result, Worker
 
 Receive = Callable[[], Awaitable[Any]]
@@ -21,8 +22,8 @@ Receive = Callable[[], Awaitable[Any]]
 class Service:
     """Draws for every interface. `load` makes one; `close` ends it."""
 
-    def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
-        self.settings, self.models, self.metrics = settings, models, metrics
+    def __init__(self, settings: Settings, models: Models, metrics: Metrics, tracing: Tracing | None = None) -> None:
+        self.settings, self.models, self.metrics, self.tracing = settings, models, metrics, tracing
         self.draining = False
         self._workers: dict[str, Worker] = {}
         for device in models.devices:
@@ -33,8 +34,9 @@ class Service:
     def load(cls, settings: Settings) -> Service:
         """Load all models. Raises what `Models` raises."""
         metrics = Metrics()
+        tracing = Tracing(settings.trace_share, settings.trace_endpoint) if settings.trace_share else None
         models = Models(settings.sources, lambda name: metrics.failed_reloads.labels(name).inc())
-        return cls(settings, models, metrics)
+        return cls(settings, models, metrics, tracing)
 
     def worker(self, device: str) -> Worker:
         """The worker of a device, started where it is the first time."""
@@ -70,7 +72,10 @@ class Service:
             waiting: set[asyncio.Future[Any]] = {gathered} if leaving is None else {gathered, leaving}
             await asyncio.wait(waiting, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
             if gathered.done():
-                return gathered.result()
+                results = gathered.result()
+                if self.tracing is not None:
+                    self.tracing.drawn(results, time.time_ns())
+                return results
             if leaving is not None and leaving.done():
                 raise ClientClosedError("the client has left before its images were drawn")
             raise TimedOutError(f"the images were not drawn within {limit:g} s; ask for fewer, or again later")
@@ -93,6 +98,8 @@ class Service:
         for worker in self._workers.values():
             worker.close()
         self.models.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
 async def _until_left(receive: Receive) -> None:

@@ -67,6 +67,12 @@ from stylegan_edge.options import CHECKPOINT, FORCE, JSON
     metavar="NAME,...",
     help="Layers that int8 and fp8 leave in float32, separated by commas, as b64.conv0.",
 )
+@click.option(
+    "--directions",
+    type=click.Path(path_type=Path),
+    metavar="NPZ",
+    help="Named directions in W, [w_dim] or [num_ws, w_dim], that the bundle carries for edits.",
+)
 @click.option("--pipeline", is_flag=True, help="Add pipeline.onnx: z to pixels in one graph, psi as an input.")
 @FORCE
 @JSON
@@ -85,6 +91,7 @@ def command(
     tune: str,
     skipped: tuple[str, ...],
     float_layers: str | None,
+    directions: Path | None,
     pipeline: bool,
     force: bool,
     as_json: bool,
@@ -114,6 +121,7 @@ def command(
             tune=tune,
             skip_passes=skipped,
             bake_noise=bake_noise,
+            directions=directions,
             float_layers=[item.strip() for item in float_layers.split(",")] if float_layers is not None else (),
         )
     manifest = bundle.manifest

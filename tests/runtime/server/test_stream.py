@@ -20,7 +20,8 @@ SECONDS = 10
 
 
 def stream(server: Running, **options: Any) -> ClientConnection:
-    return connect(server.url.replace("http", "ws", 1) + "/v1/stream", proxy=None, **options)
+    socket: ClientConnection = connect(server.url.replace("http", "ws", 1) + "/v1/stream", proxy=None, **options)
+    return socket
 
 
 def frame(socket: ClientConnection) -> tuple[dict[str, Any], bytes]:
