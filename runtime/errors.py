@@ -55,6 +55,10 @@ class BackendUnavailableError(StyleganEdgeError):
     """The library or device that executes a graph is not there."""
 
 
+class ServerError(StyleganEdgeError):
+    """A server can't be reached, fails, or answers what it must not. Asking again later may help."""
+
+
 class GpuError(StyleganEdgeError):
     """The GPU, its driver or TensorRT failed at work: out of memory, a lost device, a plan that can't run."""
 

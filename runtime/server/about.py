@@ -32,12 +32,13 @@ class About:
         return PlainTextResponse("ready\n") if trouble is None else error_response(trouble, 503)
 
     async def models(self, _: Request) -> Response:
-        """`GET /v1/models`: what is served, and what each model takes."""
+        """`GET /v1/models`: what is served, what each model takes, and what one request may ask for."""
         described = []
         for name in self._service.models.names:
             with self._service.models.use(name) as model:
                 described.append(describe(model))
-        return JSONResponse({"models": described})
+        limits = self._service.settings.limits
+        return JSONResponse({"models": described, "limits": {"images": limits.max_images, "pixels": limits.max_pixels}})
 
     async def metrics(self, _: Request) -> Response:
         """`GET /metrics`: figures for Prometheus."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_edge.options import BUNDLE, Drawing, Pair, SeedList, drawing_options
+from stylegan_edge.options import Drawing, Pair, SeedList, drawing_options
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command("generate")
-@BUNDLE
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option("--seeds", type=SeedList(), required=True, help="Seeds like 0-7,42.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder to write to."
@@ -20,34 +25,36 @@ from stylegan_edge.options import BUNDLE, Drawing, Pair, SeedList, drawing_optio
 @click.option(
     "--translate", type=Pair(), metavar="X,Y", help="Move a StyleGAN3's images right and down, in image widths."
 )
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Let a server draw, as 'stylegan-edge serve' starts one, instead of a BUNDLE; STYLEGAN_EDGE_TOKEN holds its "
+    "token.",
+)
+@click.option("--model", metavar="NAME", help="With --server: which of its bundles [default: the only one].")
 @drawing_options
 def command(
-    bundle: Path,
+    bundle: Path | None,
     seeds: list[int],
     output: Path,
     grid: bool,
     rotate: float | None,
     translate: tuple[float, float] | None,
+    server: str | None,
+    model: str | None,
     drawing: Drawing,
 ) -> None:
-    """Draw the images of seeds from BUNDLE: seed0000.png, seed0001.png, ...
+    """Draw the images of seeds from BUNDLE, or let a server draw them: seed0000.png, seed0001.png, ...
 
     A seed means the latent that NVIDIA's scripts draw for it. A bundle exported with --mix takes one seed a source, in
     turn.
     """
     from runtime.images import contact_sheet, open_image_folder
-    from runtime.transforms import make_transform
     from stylegan_edge.display import progress
 
-    moved = rotate is not None or translate is not None
-    transform = make_transform(rotate or 0.0, translate or (0.0, 0.0)) if moved else None
-    generator = drawing.load(bundle)
-    per_image = generator.seeds_per_image
+    per_image, images = _images(bundle, server, model, seeds, drawing, (rotate, translate))
     groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]
     names = ["grid.png"] if grid else _file_names(groups)
-    images = generator.generate_batches(
-        seeds, drawing.psi, drawing.rows, drawing.class_, drawing.noise, drawing.batch, transform
-    )
     with (
         open_image_folder(output, names, overwrite=drawing.force) as folder,
         progress("Drawing", len(groups)) as advance,
@@ -65,6 +72,36 @@ def command(
                     folder.add(next(remaining), picture)
                     advance()
     click.echo(f"{output / names[0]}" + (f" ... {names[-1]} ({len(names)} images)" if len(names) > 1 else ""))
+
+
+def _images(
+    bundle: Path | None,
+    server: str | None,
+    model: str | None,
+    seeds: list[int],
+    drawing: Drawing,
+    moved: tuple[float | None, tuple[float, float] | None],
+) -> tuple[int, Iterator[np.ndarray]]:
+    """How many seeds an image takes, and the images, some at a time."""
+    from runtime.errors import InputError
+    from runtime.transforms import make_transform
+    from stylegan_edge.remote import server_images
+
+    if (bundle is None) == (server is None):
+        found = "neither is given" if bundle is None else "both are given"
+        raise InputError(f"images come from a BUNDLE or from --server URL, and {found}; give one of them")
+    if server is not None:
+        return server_images(server, model, seeds, drawing, moved)
+    if model is not None:
+        raise InputError("--model chooses among a server's bundles; leave it out, or give --server URL")
+    assert bundle is not None
+    rotate, translate = moved
+    transform = make_transform(rotate or 0.0, translate or (0.0, 0.0)) if moved != (None, None) else None
+    generator = drawing.load(bundle)
+    images = generator.generate_batches(
+        seeds, drawing.psi, drawing.rows, drawing.class_, drawing.noise, drawing.batch, transform
+    )
+    return generator.seeds_per_image, images
 
 
 def _file_names(groups: list[list[int]]) -> list[str]:
