@@ -76,7 +76,7 @@ def write_repository(
     _check_target(repository, force)
     step = build_step(bundle)
     existed = path.exists()
-    with staging_folder(path / name if existed else path) as folder:
+    with staging_folder(_staging_target(path, name)) as folder:
         for model in repository.models:
             home = _write_config(folder, model)
             _write_file(bundle, model, home / model.platform.file, precision, plan, step)
@@ -181,6 +181,14 @@ def _check_target(repository: Repository, force: bool) -> None:
     wrong = [item for item in taken if not (path / item).is_dir()]
     if wrong:
         raise OutputError(f"{path / wrong[0]}: is a file where a model's folder belongs; choose another --name")
+
+
+def _staging_target(path: Path, name: str) -> Path:
+    """What the models are written beside: the repository, for Triton takes every folder in it for a model.
+
+    Nothing can be renamed into a mounted file system from outside, so there they are written beside each other.
+    """
+    return path / name if path.exists() and path.is_mount() else path.resolve()
 
 
 def _folders(path: Path) -> Iterator[Path]:

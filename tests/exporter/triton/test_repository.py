@@ -126,6 +126,31 @@ def test_a_failure_while_moving_leaves_what_was_there(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.parametrize("mounted", [False, True])
+def test_nothing_half_is_ever_in_a_repository(
+    mounted: bool, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton takes every folder for a model, hidden ones too, and a server that starts just then would not.
+
+    Nothing can be moved from outside into a file system of its own.
+    """
+    path = tmp_path / "models"
+    path.mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda self: mounted and self == path)
+    seen: list[list[str]] = []
+    write = writing._write_ensemble
+
+    def looking(folder: Path, *rest: Any) -> None:
+        seen.append(folders(path))
+        assert folder.parent == (path if mounted else tmp_path)
+        write(folder, *rest)
+
+    monkeypatch.setattr(writing, "_write_ensemble", looking)
+    write_repository(tiny_bundle, path, "a")
+    assert [len(names) for names in seen] == [int(mounted)]
+    assert folders(path) == MODELS
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_failure_while_writing_leaves_nothing(
     exists: bool, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from exporter.triton import write_repository
 from runtime import Bundle, Generator
 from runtime.parity import FLOAT32, assert_same
 from runtime.transforms import make_transform
@@ -42,6 +43,10 @@ class Asking:
     server: Server
     clients: Mapping[str, tuple[Any, Any]]
 
+    def close(self) -> None:
+        for _, client in self.clients.values():
+            client.close()
+
     def ask(self, model: str, inputs: Arrays, *outputs: str, protocol: str = "http") -> list[np.ndarray]:
         result = self.clients[protocol][1].infer(*self.request(model, inputs, outputs, protocol))
         return [result.as_numpy(name) for name in outputs]
@@ -67,21 +72,29 @@ class Asking:
         return model, given, "1", wanted
 
 
-@pytest.fixture(scope="module")
-def asking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+def skip_without_server() -> None:
     reason = unavailable()
     if reason is not None:
         pytest.skip(reason)
+
+
+def clients_of(server: Server) -> Asking:
+    clients = {
+        "http": (http, http.InferenceServerClient(server.http)),
+        "grpc": (grpc, grpc.InferenceServerClient(server.grpc)),
+    }
+    return Asking(server, clients)
+
+
+@pytest.fixture(scope="module")
+def asking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    skip_without_server()
     repository: Path = request.getfixturevalue("repository")
     (repository / "notes.txt").write_text("Files beside the models are nobody's business.")
     with running(repository, tmp_path_factory.mktemp("server")) as server:
-        clients = {
-            "http": (http, http.InferenceServerClient(server.http)),
-            "grpc": (grpc, grpc.InferenceServerClient(server.grpc)),
-        }
-        yield Asking(server, clients)
-        for _, client in clients.values():
-            client.close()
+        asking = clients_of(server)
+        yield asking
+        asking.close()
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +248,24 @@ def batches(client: Any) -> Counter[int]:
     """How often synthesis ran, by images at once."""
     (statistics,) = client.get_inference_statistics("stylegan2_synthesis")["model_stats"]
     return Counter({int(item["batch_size"]): int(item["compute_infer"]["count"]) for item in statistics["batch_stats"]})
+
+
+def test_a_running_server_takes_what_was_added_and_what_was_replaced(
+    bundles: Mapping[str, Bundle], generators: Mapping[str, Generator], tmp_path: Path
+) -> None:
+    """The ensemble's name is enough: the models that it is made of are loaded with it."""
+    skip_without_server()
+    path = tmp_path / "models"
+    write_repository(bundles["stylegan2"], path, "a")
+    with running(path, tmp_path, "--model-control-mode=explicit", "--load-model=a") as server:
+        asking = clients_of(server)
+        for name, kind in (("b", "stylegan3"), ("a", "stylegan1")):
+            generator = generators[kind]
+            write_repository(bundles[kind], path, name, force=True)
+            asking.clients["http"][1].load_model(name)
+            inputs = latent_inputs(generator) | {"psi": factors(generator)}
+            check(generator, drawn(generator, "pixels"), asking.ask(name, inputs, "pixels")[0])
+        asking.close()
 
 
 def _over_the_largest(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
