@@ -14,7 +14,7 @@ TEST_PROCESSES ?= 2
 demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a grid
 	$(BIN)/stylegan-edge demo
 
-test: $(VENV)/.installed $(VENV)/.tensorrt $(VENV)/.bindings  ## run all tests
+test: $(VENV)/.installed $(VENV)/.tensorrt $(VENV)/.bindings $(VENV)/.triton  ## run all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/.installed  ## ruff and mypy
@@ -40,6 +40,11 @@ $(VENV)/.bindings: tests/engines/tensorrt_api/versions.txt $(VENV)/.installed
 	-grep -v '^#' $< | while read -r version wheel; do \
 	  $(BIN)/python -m pip install --quiet --retries 1 --no-deps --upgrade --target $(VENV)/tensorrt/$$version $$wheel; \
 	done && touch $@
+
+# The same for tritonserver, in an environment of its own: it takes no NumPy 2.
+$(VENV)/.triton: tests/exporter/triton/requirements.txt $(VENV)/.installed
+	-$(BIN)/python -m venv $(VENV)/triton && \
+	  $(VENV)/triton/bin/python -m pip install --quiet --retries 1 --no-deps --requirement $< && touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,18 +14,29 @@ from runtime.noise import check_seed
 MAX_SEEDS = 10_000_000
 """Seeds that one list may name: a typing error like 1-999999999 is caught, a million avatars are not."""
 
+_KEPT = threading.local()
 _RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
 
 def latents(seeds: Iterable[int], z_dim: int) -> np.ndarray:
     """float32 [N, z_dim]: `np.random.RandomState(seed).randn(1, z_dim)` for each seed, as the official scripts do."""
     rows = []
+    random = _own_random()
     for seed in seeds:
         check_seed(seed)
-        rows.append(np.random.RandomState(seed).randn(1, z_dim))
+        random.seed(seed)
+        rows.append(random.randn(1, z_dim))
     if not rows:
         raise InputError("no seed given, expected at least one")
     return np.concatenate(rows).astype(np.float32)
+
+
+def _own_random() -> np.random.RandomState:
+    """A thread's own, to be seeded before each use: a new one takes 0.2 ms to make, and 0.005 to be seeded again."""
+    if not hasattr(_KEPT, "random"):
+        _KEPT.random = np.random.RandomState()
+    random: np.random.RandomState = _KEPT.random
+    return random
 
 
 def one_hot(classes: Sequence[int] | np.ndarray, c_dim: int) -> np.ndarray:

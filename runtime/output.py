@@ -89,10 +89,15 @@ def staged_files(paths: Sequence[Path], overwrite: bool = False) -> Iterator[Cal
         check_new_file(path, overwrite)
     with staging_folder(paths[0]) as folder, explain_os_errors(paths[0]):
         yield lambda path, data: folder.joinpath(path.name).write_bytes(data)
-        _replace_together(folder, paths)
+        move_together(folder, paths)
 
 
-def _replace_together(folder: Path, paths: Sequence[Path]) -> None:
+def move_together(folder: Path, paths: Sequence[Path]) -> None:
+    """Move finished files or folders from a staging folder to `paths`, in order, all or none.
+
+    What they replace is left in the staging folder, to be removed with it. Raises OSError where one can't be moved;
+    then what was there before is there still.
+    """
     moved: list[tuple[Path, Path | None]] = []
     try:
         for path in paths:
@@ -103,7 +108,8 @@ def _replace_together(folder: Path, paths: Sequence[Path]) -> None:
             os.rename(folder / path.name, path)
     except BaseException:
         for path, aside in moved:
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.rename(path, folder / path.name)
             if aside is not None:
                 os.rename(aside, path)
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from typing import NoReturn
 import click
 
 from runtime.errors import MAX_MESSAGE, ParityError, StyleganEdgeError
+from stylegan_edge.lazy_group import LazyGroup
 
 EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -27,6 +27,7 @@ COMMANDS = {
     "build": "Build a bundle's TensorRT engines for this machine's GPU.",
     "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
     "demo": "Export the bundled checkpoint, verify it, and draw a grid.",
+    "deploy": "Prepare a bundle for servers other than this project's own: Triton.",
     "doctor": "Show what this machine has of what the commands need, and what to install.",
     "export": "Turn a checkpoint into a bundle of verified ONNX graphs.",
     "generate": "Draw images from seeds.",
@@ -43,27 +44,12 @@ class Terminated(BaseException):
     """SIGTERM arrived: unwind, so that what was begun is removed."""
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module only when it is called: `--help` needs click alone."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in order."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, from its module."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"stylegan_edge.commands.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list for `--help`, from the table above."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    home="stylegan_edge.commands.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(package_name="stylegan-edge")
 @click.option("-v", "--verbose", is_flag=True, help="Tell what was tried, as which backend takes the graphs and why.")
 def cli(verbose: bool) -> None:

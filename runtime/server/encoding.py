@@ -17,9 +17,7 @@ MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "
 ZIP, MULTIPART = "application/zip", "multipart/mixed"
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "raw": "raw"}
 PNG_LEVEL = 1
-"""zlib's fastest: of generated images it makes files a tenth larger than the default, in a third of the time."""
-WEBP_EFFORT = 2
-"""Of 0 to 6: the default, 4, takes twice as long for a few per cent."""
+"""zlib's fastest: a generated image of 64 px takes two thirds of the default's time, and 7 % more bytes."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def encode(pixels: np.ndarray, form: str, quality: int) -> bytes:
     elif form == "jpeg":
         picture.save(file, format="jpeg", quality=quality)
     else:
-        picture.save(file, format="webp", quality=quality, method=WEBP_EFFORT)
+        picture.save(file, format="webp", quality=quality)
     return file.getvalue()
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +35,7 @@ SECURITY_HEADERS = {
 }
 """Of every answer: the page loads nothing from elsewhere and can't be framed, and nothing is read from elsewhere."""
 
+_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _log = logging.getLogger(ACCESS)
 
 
@@ -65,10 +66,7 @@ class RequestLog:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.accept"):
                 status = message.get("status", 101)
-                added = MutableHeaders(scope=message)
-                added["X-Request-Id"] = identity
-                for name, value in SECURITY_HEADERS.items():
-                    added.setdefault(name, value)
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identity.encode()), *_SECURITY]
             await send(message)
 
         try:

@@ -106,6 +106,7 @@ def test_reading_a_checkpoint_needs_no_torch(demo_checkpoint: Path) -> None:
     ("missing", "arguments", "message"),
     [
         ("torch", ["export", "CHECKPOINT", "-o", "out"], "pip install 'stylegan-edge[export]'"),
+        ("onnx", ["deploy", "triton", "BUNDLE", "-o", "out"], "pip install 'stylegan-edge[triton]'"),
         ("onnxruntime openvino", ["generate", "BUNDLE", "--seeds", "1", "-o", "out"], "'stylegan-edge[cpu]'"),
     ],
 )
