@@ -29,6 +29,7 @@ _EXTRAS = {
     "tritonclient": "grpc",
     "uvicorn": "serve",
     "websockets": "serve",
+    "yaml": "ray",
 }
 """Which extra brings which package."""
 _CUDA = "pip install 'stylegan-edge[tensorrt]', or on a Jetson pip install 'stylegan-edge[jetson]'"

@@ -27,7 +27,7 @@ COMMANDS = {
     "build": "Build a bundle's TensorRT engines for this machine's GPU.",
     "convert": "Write a checkpoint as .safetensors: weights and specification, nothing to execute.",
     "demo": "Export the bundled checkpoint, verify it, and draw a grid.",
-    "deploy": "Prepare a bundle for servers other than this project's own: Triton.",
+    "deploy": "Serve bundles on a cluster: Ray Serve, or Triton.",
     "doctor": "Show what this machine has of what the commands need, and what to install.",
     "export": "Turn a checkpoint into a bundle of verified ONNX graphs.",
     "generate": "Draw images from seeds.",

@@ -67,7 +67,7 @@ class Service:
         limit = self.settings.limits.request_seconds
         left = limit if since is None else limit - (time.perf_counter() - since)
         gathered = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
-        leaving = asyncio.ensure_future(_until_left(receive)) if receive is not None else None
+        leaving = asyncio.ensure_future(until_left(receive)) if receive is not None else None
         try:
             waiting: set[asyncio.Future[Any]] = {gathered} if leaving is None else {gathered, leaving}
             await asyncio.wait(waiting, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
@@ -102,6 +102,7 @@ class Service:
             self.tracing.close()
 
 
-async def _until_left(receive: Receive) -> None:
+async def until_left(receive: Receive) -> None:
+    """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -63,22 +63,23 @@ class Stream:
 
     async def _draw(self, socket: WebSocket, newest: _Newest) -> None:
         while True:
-            message = await newest.take()
-            identity: int | None = None
-            try:
-                document = message.encode()
-                check_depth(document, self._service.settings.limits)
-                asked: StreamParameters = read_parameters(StreamParameters, document)
-                identity = asked.id
-                head, frame = await self._frame(asked)
-            except StyleganEdgeError as error:
-                self._service.metrics.errors.labels(type(error).__name__).inc()
-                await socket.send_text(json.dumps({"id": identity, "error": str(error), "status": status_of(error)}))
-                continue
-            await socket.send_text(head)
-            await socket.send_bytes(frame)
+            for part in await self.reply(await newest.take()):
+                await (socket.send_text(part) if isinstance(part, str) else socket.send_bytes(part))
 
-    async def _frame(self, asked: StreamParameters) -> tuple[str, bytes]:
+    async def reply(self, message: str) -> list[str | bytes]:
+        """What a message is answered with: head and image, or an error."""
+        identity: int | None = None
+        try:
+            document = message.encode()
+            check_depth(document, self._service.settings.limits)
+            asked: StreamParameters = read_parameters(StreamParameters, document)
+            identity = asked.id
+            return await self._frame(asked)
+        except StyleganEdgeError as error:
+            self._service.metrics.errors.labels(type(error).__name__).inc()
+            return [error_message(identity, error)]
+
+    async def _frame(self, asked: StreamParameters) -> list[str | bytes]:
         """The two messages of a frame."""
         start = time.perf_counter()
         with self._service.models.use(asked.model) as model:
@@ -92,7 +93,12 @@ class Stream:
         frame = await asyncio.to_thread(encode, pixels, form, asked.quality)
         height, width, _ = pixels.shape
         head = {"id": asked.id, "ms": round((time.perf_counter() - start) * 1000, 2), "format": form}
-        return json.dumps({**head, "width": width, "height": height}), frame
+        return [json.dumps({**head, "width": width, "height": height}), frame]
+
+
+def error_message(identity: int | None, error: StyleganEdgeError) -> str:
+    """What a client is told in place of a frame."""
+    return json.dumps({"id": identity, "error": str(error), "status": status_of(error)})
 
 
 class _Newest:

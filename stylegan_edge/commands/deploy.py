@@ -7,6 +7,7 @@ import click
 from stylegan_edge.lazy_group import LazyGroup
 
 COMMANDS = {
+    "ray": "Serve bundles by many replicas, on one machine or a cluster, with Ray Serve.",
     "triton": "Write a bundle as models of a Triton model repository.",
 }
 """Each lives in the module `stylegan_edge.commands.deploy_NAME`, as `command`."""
@@ -14,4 +15,4 @@ COMMANDS = {
 
 @click.group("deploy", cls=LazyGroup, table=COMMANDS, home="stylegan_edge.commands.deploy_")
 def command() -> None:
-    """Prepare a bundle for servers other than this project's own."""
+    """Serve bundles on a cluster, or prepare them for servers other than this project's own."""

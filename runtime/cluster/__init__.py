@@ -1,0 +1,1 @@
+"""The same server on many machines: a Ray Serve application, the extra `ray`."""
