@@ -14,6 +14,7 @@ from runtime.cluster.ingress import BusyError, LostError, create_ingress
 from runtime.cluster.messages import Answered, Asked
 from runtime.cluster.replica import Replica
 from runtime.cluster.settings import INGRESS_CPUS, ClusterSettings
+from runtime.server.logs import log_as_json
 
 ONGOING_FACTOR = 2
 """Requests that a replica takes at a time, of those at which another is started: more wait in the ingress, for it."""
@@ -29,7 +30,7 @@ def build(arguments: Mapping[str, Any]) -> serve.Application:
     """The application, of `ClusterSettings.document`: what configuration files name as its import path."""
     settings = ClusterSettings.of(arguments)
     document = settings.document()
-    replicas = serve.deployment(Replica).options(name="Replica", **_replica_options(settings)).bind(document)
+    replicas = serve.deployment(RayReplica).options(name="Replica", **_replica_options(settings)).bind(document)
     return serve.deployment(Ingress).options(name="Ingress", **_ingress_options(settings)).bind(document, replicas)
 
 
@@ -64,6 +65,18 @@ def _ingress_options(settings: ClusterSettings) -> dict[str, Any]:
         "health_check_period_s": HEALTH_SECONDS,
         "logging_config": {"enable_access_log": False},
     }
+
+
+class RayReplica(Replica):
+    """A replica as Ray begins and ends it: it awaits both of these."""
+
+    async def __init__(self, document: dict[str, Any]) -> None:  # type: ignore[misc]
+        log_as_json()
+        super().__init__(ClusterSettings.of(document))
+        await self.start()
+
+    async def __del__(self) -> None:
+        await self.close()
 
 
 class _Handles:

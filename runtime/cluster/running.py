@@ -36,9 +36,10 @@ def run(
         os.environ.setdefault(name, value)  # before the import: Ray reads them then
     ray: Any = require("ray")
     serve: Any = require("ray.serve")
-    with _told_to_end() as ended:
+    with _told_to_end() as (ended, listen):
         try:
             ray.init(**(_resources(settings) if alone else {}), logging_level="warning", log_to_driver=True)
+            listen()  # Ray has put its own in the place of ours, which abort
             serve.start(http_options={"host": host, "port": port})
             _deploy(serve, settings)
             if ready is not None and not ended.is_set():
@@ -69,14 +70,23 @@ def _resources(settings: ClusterSettings) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set. Raises InputError where this is not the main thread, which alone may."""
+def _told_to_end() -> Iterator[tuple[threading.Event, Callable[[], None]]]:
+    """An event that SIGTERM and SIGINT set, and what makes them do so once more.
+
+    Raises InputError where this is not the main thread, which alone may.
+    """
     ended = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         raise InputError("a cluster is run from the main thread, which signals reach")
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def listen() -> None:
+        for number in before:
+            signal.signal(number, lambda *_: ended.set())
+
+    listen()
     try:
-        yield ended
+        yield ended, listen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

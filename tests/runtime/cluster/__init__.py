@@ -1,0 +1,1 @@
+"""The cluster: its parts without Ray, and the whole with it, where it is installed."""
