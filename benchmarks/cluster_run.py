@@ -18,12 +18,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from runtime.client import Client
+from runtime.errors import StyleganEdgeError
+
 ROOT = Path(__file__).parents[1]
 PYTHON_VARIABLE = "STYLEGAN_EDGE_RAY_PYTHON"
 """A Python that has Ray, where it is not this one's `ray` folder, as `make test-cluster` makes it."""
 START_SECONDS, END_SECONDS = 120, 60
-REPLICA_TITLE = "ray::ServeReplica:stylegan-edge:Replica"
-"""What Ray calls the processes that draw."""
+TITLE = "ray::ServeReplica:stylegan-edge:"
+"""What Ray calls the application's processes, before their kind."""
 IMAGES = 64
 """Seeds that a load asks for in turn; each answer is held against its image."""
 
@@ -51,13 +54,9 @@ class RunningCluster:
     process: subprocess.Popen[str]
     log: Path
 
-    def replicas(self) -> list[int]:
-        """The processes that draw."""
-        return [
-            number
-            for number in _descendants(self.process.pid)
-            if _title(number).startswith(REPLICA_TITLE) and not _title(number).endswith("Ingress")
-        ]
+    def replicas(self, kind: str = "Replica") -> list[int]:
+        """The processes that draw, or those of the ingress."""
+        return [number for number in _descendants(self.process.pid) if _title(number) == TITLE + kind]
 
     def wait_for_replicas(self, count: int, seconds: float = 60) -> float:
         """Until so many replicas draw again; the seconds that it took."""
@@ -123,15 +122,18 @@ class Load:
 
 
 @contextmanager
-def loaded(url: str, expected: np.ndarray, clients: int, images: int = 1) -> Iterator[Load]:
-    """Clients that ask for images of seeds, psi 0.7, one request after the other and each once, until the block ends.
+def loaded(url: str, expected: np.ndarray, clients: int, images: int = 1, retries: int | None = None) -> Iterator[Load]:
+    """Clients that ask for images of seeds, psi 0.7, one request after the other, until the block ends.
 
-    `expected` [IMAGES, H, W, C] is what the seeds 0, 1, ... look like.
+    Each asks once, or, with `retries`, as `runtime.client.Client` does. `expected` [IMAGES, H, W, C] is what the seeds
+    0, 1, ... look like.
     """
     load, ended, lock = Load(), threading.Event(), threading.Lock()
 
     def ask(first: int) -> None:
-        with httpx.Client(base_url=url, timeout=60, headers={"Accept": "application/octet-stream"}) as client:
+        with Client(url, timeout=60, retries=retries or 0) as client:
+            if images > 1:
+                client.models()  # which a list needs to know, once
             number = first
             while not ended.is_set():
                 seeds = [(number + offset) % len(expected) for offset in range(images)]
@@ -154,15 +156,12 @@ def loaded(url: str, expected: np.ndarray, clients: int, images: int = 1) -> Ite
         load.seconds = time.monotonic() - start
 
 
-def _outcome(client: httpx.Client, seeds: Sequence[int], expected: np.ndarray) -> str | bool:
+def _outcome(client: Client, seeds: Sequence[int], expected: np.ndarray) -> str | bool:
     """Whether the images are the right ones; or why there are none."""
     try:
-        answer = client.post("/v1/generate", json={"seeds": list(seeds), "psi": 0.7})
-    except httpx.HTTPError as error:
-        return type(error).__name__
-    if answer.status_code != 200:
-        return f"status {answer.status_code}: {answer.text[:80]}"
-    return answer.content == expected[list(seeds)].tobytes()
+        return bool((client.generate(seeds, 0.7) == expected[list(seeds)]).all())
+    except StyleganEdgeError as error:
+        return str(error)[:120]
 
 
 def _count(load: Load, outcome: str | bool, images: int, seconds: float) -> None:

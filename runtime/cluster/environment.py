@@ -7,7 +7,7 @@ ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     # An ingress replica that dies loses nothing either: what it has not begun to answer, HAProxy asks another. Every
     # request may be asked twice.
-    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout junk-response",
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response junk-response",
     # Requests up to this size can be asked again: a z, an edit or a mix as numbers, not 64 of them.
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
     # Ray would tell its makers that it runs.
