@@ -9,13 +9,16 @@ EXTRAS := cpu,openvino,export,metrics,video,report,serve,grpc,client,tracing,dev
 # Whole files at a time, since files share what they exported; each process may take 2 GB.
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test lint parity clean
+.PHONY: demo test test-cluster lint parity clean
 
 demo: $(VENV)/.installed  ## export the bundled checkpoint, verify it, draw a grid
 	$(BIN)/stylegan-edge demo
 
 test: $(VENV)/.installed $(VENV)/.tensorrt $(VENV)/.bindings $(VENV)/.triton  ## run all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+test-cluster: $(VENV)/.installed $(VENV)/.ray  ## the tests of the cluster, with a real one
+	$(BIN)/python -m pytest tests/runtime/cluster
 
 lint: $(VENV)/.installed  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -45,6 +48,13 @@ $(VENV)/.bindings: tests/engines/tensorrt_api/versions.txt $(VENV)/.installed
 $(VENV)/.triton: tests/exporter/triton/requirements.txt $(VENV)/.installed
 	-$(BIN)/python -m venv $(VENV)/triton && \
 	  $(VENV)/triton/bin/python -m pip install --quiet --retries 1 --no-deps --requirement $< && touch $@
+
+# Ray, in an environment of its own (560 MB). `make test` does not wait for it, and uses it once it is there.
+$(VENV)/.ray: tests/runtime/cluster/requirements.txt $(VENV)/.installed
+	$(BIN)/python -m venv $(VENV)/ray
+	$(VENV)/ray/bin/python -m pip install --quiet --constraint constraints.txt --requirement $< \
+	  --editable ".[cpu,serve,client]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

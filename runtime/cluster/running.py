@@ -32,9 +32,9 @@ def run(
     where the application can't start: the replicas' own words are in the log.
     """
     alone = ADDRESS_VARIABLE not in os.environ
-    for name, value in (ENVIRONMENT | (ALONE if alone else {})).items():
-        os.environ.setdefault(name, value)  # before the import: Ray reads them then
     ray: Any = require("ray")
+    for name, value in (ENVIRONMENT | (ALONE if alone else {})).items():
+        os.environ.setdefault(name, value)  # before the import that reads them
     serve: Any = require("ray.serve")
     with _told_to_end() as (ended, listen):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,15 @@ def test_what_is_refused(
     assert message in error
     assert error.count("\n") == 1
     assert listing(tmp_path) == {}
+
+
+def test_ray_is_needed_to_run_alone(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run(["deploy", "ray", str(tiny_bundle.path), "--run"]) == 2
+    assert "ray is not installed" in (error := capsys.readouterr().err)
+    assert "pip install 'stylegan-edge[ray]'" in error
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
