@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 NODES = 3
+NODE_CPUS = 3
+"""Two nodes hold three replicas and the ingress as well."""
 PORT = 18700
 BEFORE_SECONDS, AFTER_SECONDS = 3.0, 8.0
 CLIENTS = 16
@@ -37,8 +39,8 @@ def main(bundle: Path) -> None:
     from runtime.server.models import ModelSource
 
     expected = Generator.load(bundle, threads=1).generate(range(IMAGES), 0.7)
-    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    others = [cluster.add_node(num_cpus=2) for _ in range(NODES - 1)]
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": NODE_CPUS, "include_dashboard": False})
+    others = [cluster.add_node(num_cpus=NODE_CPUS) for _ in range(NODES - 1)]
     ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": PORT})
     source = ModelSource("bundle", bundle, threads=1)

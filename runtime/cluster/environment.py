@@ -10,6 +10,10 @@ ENVIRONMENT = {
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response junk-response",
     # Requests up to this size can be asked again: a z, an edit or a mix as numbers, not 64 of them.
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
+    # Three looks, one a second: requests that were on a machine that is gone wait 4 s rather than 15.
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
     # Ray would tell its makers that it runs.
     "RAY_USAGE_STATS_ENABLED": "0",
     # Threads that wait must not spin: replicas share cores.

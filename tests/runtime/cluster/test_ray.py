@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.cluster_run import IMAGES, RunningCluster, loaded, ray_python, running_cluster
+from benchmarks.cluster_run import IMAGES, ROOT, RunningCluster, loaded, ray_python, running_cluster
 from runtime import Bundle, Generator
 from runtime.client import Client
+from runtime.cluster.configuration import Deployed, write_configuration
+from runtime.cluster.settings import ClusterSettings
+from runtime.server.models import ModelSource
 
 PYTHON = ray_python()
 pytestmark = pytest.mark.skipif(
@@ -28,6 +32,22 @@ def bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = tmp_path_factory.mktemp("served") / "bundle"
     shutil.copytree(tiny_bundle.path, path)
     return path
+
+
+def test_ray_reads_the_configuration(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    settings = ClusterSettings((ModelSource("faces", tiny_bundle.path),), min_replicas=1, max_replicas=4, gpus=0.5)
+    path = write_configuration(settings, tmp_path, Deployed())[1]
+    code = (
+        "import sys, yaml\nfrom ray.serve.schema import ServeDeploySchema\n"
+        "found = ServeDeploySchema.model_validate(yaml.safe_load(open(sys.argv[1])))\n"
+        "from runtime.cluster.application import build\n"
+        "print(found.http_options.port, build(found.applications[0].args)._bound_deployment.name)"
+    )
+    assert PYTHON is not None
+    done = subprocess.run(
+        [PYTHON, "-c", code, str(path)], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["8000", "Ingress"], done.stderr
 
 
 @pytest.fixture(scope="module")
