@@ -18,6 +18,8 @@ from runtime.server.metrics import Metrics
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v2/health/live", "/v2/health/ready"})
 """What is answered without a token: the page, which asks for one, and whether the server lives."""
+DEFECT = "a defect of the server; its log has the request's id, and what happened"
+"""What is answered where the server itself failed: what it knows of that is nobody's else."""
 OPEN_FOLDERS = ("/static/",)
 TOKEN_PROTOCOL = "bearer."  # noqa: S105
 """Browsers can't send headers with a WebSocket: a subprotocol of this beginning carries the token instead."""
@@ -75,7 +77,7 @@ class RequestLog:
             _log.exception("a defect: %s", type(error).__name__)
             self._metrics.errors.labels(type(error).__name__).inc()
             if status == 0 and scope["type"] == "http":
-                answer = error_response("a defect of the server; its log has the request's id", 500)
+                answer = error_response(DEFECT, 500)
                 await answer(scope, receive, telling)
         finally:
             self._tell(scope, status or CLIENT_CLOSED, time.perf_counter() - start)

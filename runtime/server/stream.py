@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,6 +16,7 @@ from runtime.errors import StyleganEdgeError
 from runtime.server.bodies import check_depth
 from runtime.server.encoding import encode
 from runtime.server.errors import BadRequestError, status_of
+from runtime.server.middleware import DEFECT
 from runtime.server.parameters import StreamParameters, read_parameters
 from runtime.server.planning import plan_generate
 from runtime.server.service import Service
@@ -24,6 +27,7 @@ FRAME_FORMAT = "jpeg"
 """Of frames unless a message names another: the quickest to make and to show."""
 PROTOCOL = "stylegan-edge"
 """The subprotocol that is spoken here; a client that sends a token as one names this too."""
+_log = logging.getLogger(__name__)
 FOREIGN, TOO_LARGE = 1008, 1009
 """Codes that close a connection: against the rules, and a message too large."""
 
@@ -71,9 +75,9 @@ class Stream:
                 asked: StreamParameters = read_parameters(StreamParameters, document)
                 identity = asked.id
                 head, frame = await self._frame(asked)
-            except StyleganEdgeError as error:
+            except Exception as error:  # of one frame: the stream goes on
                 self._service.metrics.errors.labels(type(error).__name__).inc()
-                await socket.send_text(json.dumps({"id": identity, "error": str(error), "status": status_of(error)}))
+                await socket.send_text(json.dumps({"id": identity, **_told(error)}))
                 continue
             await socket.send_text(head)
             await socket.send_bytes(frame)
@@ -93,6 +97,13 @@ class Stream:
         height, width, _ = pixels.shape
         head = {"id": asked.id, "ms": round((time.perf_counter() - start) * 1000, 2), "format": form}
         return json.dumps({**head, "width": width, "height": height}), frame
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    if isinstance(error, StyleganEdgeError):
+        return {"error": str(error), "status": status_of(error)}
+    _log.exception("a defect: %s", type(error).__name__)
+    return {"error": DEFECT, "status": 500}
 
 
 class _Newest:
