@@ -38,11 +38,7 @@ class ReferenceDrawer:
     @torch.no_grad()
     def draw(self, styles: np.ndarray, noise: Noise) -> np.ndarray:
         """Styles [N, K, w_dim], mixed and with the baked rows as the graph has them -> image [N, C, H, W]."""
-        ws = styles
-        if not self._bundle.manifest.options.identity_mask:
-            mixed = np.einsum("lk,nkw->nlw", self._bundle.mask.matrix, styles.astype(np.float64))
-            ws = mixed.astype(np.float32)
-        ws = with_fixed(ws, self._fixed)
+        ws = with_fixed(self._bundle.mask.rows(styles), self._fixed)
         # Const noise is the bundle's: export may have drawn it.
         maps = noise_arrays(self._bundle.spec, noise, self._bundle.stored_noise)
         images, size = [], default_batch(self._bundle.spec)

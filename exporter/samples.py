@@ -71,7 +71,7 @@ class ReferenceSamples:
         mean, num_ws = self._network.mapping.w_avg.numpy(), self._bundle.spec.num_ws
         moved = w if sample.psi == 1 else mean + np.float32(sample.psi) * (w - mean)
         if not self._bundle.manifest.options.identity_mask:
-            return moved, (self._bundle.mask.matrix @ moved.astype(np.float64)).astype(np.float32)
+            return moved, self._bundle.mask.rows(moved)
         truncated = num_ws if sample.cutoff is None else sample.cutoff
         ws = np.repeat(w[:, None], num_ws, axis=1)  # [1 or 2, num_ws, w_dim]
         ws[:, :truncated] = moved[:, None]

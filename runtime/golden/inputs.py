@@ -83,10 +83,7 @@ class GoldenInputs:
 
     def ws(self, images: np.ndarray) -> np.ndarray:
         """float32 [N, num_ws, w_dim]: the rows that the pipeline graph makes for the images, before any are fixed."""
-        if self.bundle.manifest.options.identity_mask:
-            return self.styles(images)
-        sources = self.samples.w[self.samples.sources[images]].astype(np.float64)
-        mixed = np.einsum("lk,nkw->nlw", self.bundle.mask.matrix, sources).astype(np.float32)
+        mixed = self.bundle.mask.rows(self.samples.w[self.samples.sources[images]])
         return towards_mean(mixed, self.bundle.w_avg, self.samples.psi[images][..., None])
 
     def synthesis(self, slots: np.ndarray) -> dict[str, np.ndarray]:

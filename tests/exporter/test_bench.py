@@ -10,7 +10,7 @@ import pytest
 
 from exporter import export, load_checkpoint
 from exporter.bench import BASELINE, matching_checkpoint, reference_entrants
-from exporter.bench.reference import COMPILED, PLAIN, ZEROS, CompiledEntrant, EagerEntrant, style_rows
+from exporter.bench.reference import COMPILED, PLAIN, ZEROS, CompiledEntrant, EagerEntrant
 from exporter.checkpoints import write_safetensors
 from exporter.networks import ReferenceNetwork
 from runtime import Bundle
@@ -62,7 +62,7 @@ def test_bundles_with_a_mask_and_any_noise(noise: NoiseMode, tmp_path: Path) -> 
     eager.open()
     inputs = Inputs.of(bundle, 2)
     assert inputs.styles.shape == (2, 2, 9)
-    assert style_rows(bundle, inputs.styles).shape == (2, 6, 9)
+    assert bundle.mask.rows(inputs.styles).shape == (2, 6, 9)
     assert inputs.compare(*eager.enter(inputs).look()).passed
     eager.close()
 
