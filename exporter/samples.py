@@ -13,7 +13,7 @@ from exporter.networks import ReferenceNetwork
 from runtime.bundle import Bundle
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
-from runtime.noise import noise_arrays
+from runtime.noise import batched_noise, noise_arrays
 from runtime.parity.samples import Sample
 from runtime.spec import TRANSFORM, noise_name
 from runtime.transforms import make_transform
@@ -95,8 +95,8 @@ def other_inputs(bundle: Bundle, samples: Sequence[Sample]) -> dict[str, np.ndar
         inputs[TRANSFORM] = np.stack([transform_of(bundle, sample) for sample in samples])
     if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
         return inputs
-    per_image = [noise_arrays_of(bundle, sample) for sample in samples]
-    return inputs | {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
+    maps = batched_noise([noise_arrays_of(bundle, sample) for sample in samples])
+    return inputs | {noise_name(layer): array for layer, array in enumerate(maps)}
 
 
 def noise_arrays_of(bundle: Bundle, sample: Sample) -> list[np.ndarray]:
