@@ -7,8 +7,8 @@ import torch
 
 from exporter.baking import fixed_rows, with_fixed
 from exporter.checkpoints import Checkpoint
+from exporter.verify import matching
 from runtime.bundle import Bundle
-from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.noise import Noise, noise_arrays
 
@@ -19,13 +19,7 @@ class ReferenceDrawer:
     def __init__(self, bundle: Bundle, checkpoint: Checkpoint) -> None:
         """Raises InputError where the bundle was not made of a checkpoint such as this."""
         self._bundle = bundle
-        try:
-            self._network = checkpoint.variant(bundle.spec).completed().build()
-        except InputError as error:
-            made_of = bundle.manifest.provenance.checkpoint
-            raise InputError(
-                f"{checkpoint.name} is not this bundle's checkpoint: {error} (expected {made_of})"
-            ) from None
+        self._network = matching(bundle, checkpoint).completed().build()
         self._fixed = fixed_rows(self._network, bundle.manifest.options.baked)
         self.name = f"PyTorch, {checkpoint.name}"
 

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ from runtime.errors import InputError
 from stylegan_edge.options import Command
 
 if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
     from runtime.bundle import Bundle
     from runtime.golden import GoldenInputs
     from runtime.graphs import OpenGraphs
@@ -78,8 +78,8 @@ class LayerCheck:
     reports: list[LayerReport] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, options: LayerOptions, bundle: Bundle, checkpoint: Path | None) -> LayerCheck | None:
-        """Nothing where layers were not asked for. Raises what reading a checkpoint raises."""
+    def begin(cls, options: LayerOptions, bundle: Bundle, checkpoint: Checkpoint | None) -> LayerCheck | None:
+        """Nothing where layers were not asked for. Raises InputError where the checkpoint is not the bundle's."""
         if not options.per_layer:
             return None
         from runtime.golden import GoldenInputs
@@ -121,15 +121,11 @@ class LayerCheck:
             _print_report(report)
 
 
-def _network(golden: GoldenInputs, checkpoint: Path) -> LayerReference:
-    from runtime.extras import require
-
-    require("torch")
-    from exporter import load_checkpoint
+def _network(golden: GoldenInputs, checkpoint: Checkpoint) -> LayerReference:
     from exporter.layers import NetworkReference
     from exporter.verify import matching
 
-    return NetworkReference(matching(golden.bundle, load_checkpoint(checkpoint)).completed().build(), golden)
+    return NetworkReference(matching(golden.bundle, checkpoint).completed().build(), golden)
 
 
 def _print_report(report: LayerReport) -> None:
