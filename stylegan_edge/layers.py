@@ -167,11 +167,10 @@ def layer_cells(report: LayerReport) -> list[list[str]]:
 def conclusions(report: LayerReport) -> Sequence[str]:
     """What was found, a line each: the first layer out of tolerance, and what may be its cause."""
     where = f"{report.graph} {report.precision}"
-    if report.first is None:
+    if report.failure is None:
         lines = [f"{where}: every layer that was read is within its tolerance."]
     else:
-        own = next(item for item in report.layers if item.layer == report.first)
-        lines = [f"FAILED {where}: the first layer out of tolerance is {report.first}: {own.failures()[0]}"]
+        lines = [f"FAILED {where}: {report.failure}"]
         if not report.suspects:
             lines.append("  No known cause explains it.")
     return [*lines, *(f"  Suspected: {item.cause.value}: {item.evidence}." for item in report.suspects)]

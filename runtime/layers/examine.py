@@ -73,10 +73,10 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     else:
         figures, method = bisect(list(layers), reader.read), BISECTION
     figures += reader.pixels()
-    first = next((item.layer for item in figures if not item.passed), None)
+    first = next((item for item in figures if not item.passed), None)
     suspects: Sequence[Suspect] = ()
     if first is not None:
-        suspects = reference.suspects(reader.difference(first, figures, model.opset), subject.images)
+        suspects = reference.suspects(reader.difference(first, model.opset), subject.images)
     elif reader.unmarked > TOLERANCES[subject.precision].max_relative:
         told = f"its image differs by {reader.unmarked:.1e} of the range from that of the same graph with layers read"
         suspects = [Suspect(Cause.FUSION, told, None)]
@@ -88,7 +88,7 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
         against=reference.name,
         method=method,
         layers=tuple(figures),
-        first=first,
+        first=None if first is None else first.layer,
         suspects=tuple(suspects),
         unmarked=reader.unmarked,
     )
@@ -165,21 +165,21 @@ class _Reader:
         spec = self._subject.bundle.spec
         return LayerOutput(PIXELS, spec.img_channels, spec.resolution)
 
-    def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int) -> Difference:
+    def difference(self, own: LayerFigures, opset: int) -> Difference:
         """The first layer out of tolerance, with its values."""
         subject = self._subject
-        own = subject.bundle.precision_of(subject.graph, subject.precision)
-        reference, measured, border = self._kept[layer]
+        stored = subject.bundle.precision_of(subject.graph, subject.precision)
+        reference, measured, border = self._kept[own.layer]
         outputs = [*self._layers, self._pixels_output]
-        position = [item.name for item in outputs].index(layer)
+        position = [item.name for item in outputs].index(own.layer)
         return Difference(
             output=outputs[position],
-            own=next(item for item in figures if item.layer == layer),
+            own=own,
             position=position,
             precision=subject.precision,
             reference=reference,
             measured=measured,
             border=border,
             opset=opset,
-            expected_opset=subject.bundle.graph(subject.graph, own).opset,
+            expected_opset=subject.bundle.graph(subject.graph, stored).opset,
         )
