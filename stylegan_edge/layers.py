@@ -87,7 +87,7 @@ class LayerCheck:
         from runtime.layers.reference import StoredProbes
 
         golden = GoldenInputs.of(bundle)
-        stored = StoredProbes.of(golden)
+        stored = StoredProbes(golden)
         reference: LayerReference = stored if checkpoint is None else _network(golden, checkpoint)
         return cls(golden, reference, free_memory() if options.memory is None else options.memory * MIB)
 

@@ -112,8 +112,6 @@ class _Reader:
         expected = self._reference.expected(outputs, subject.images)
         figures: list[LayerFigures] = []
         for item in outputs:
-            if item.name not in expected:
-                continue
             truth = expected.pop(item.name)
             values = self._reference.cut(item, measured.pop(item.name))
             # Mapping, and truncation behind it, are float32 in every precision.
@@ -131,14 +129,14 @@ class _Reader:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylegan-edge-layers-")))
             values = {item: self._layers[item] for item in outputs}
-            marked, names = mark_bundle(subject.bundle, subject.precision, {subject.graph: values}, folder)
+            marked, names = mark_bundle(subject.bundle, subject.graph, subject.precision, values, folder)
             runner = subject.open_marked(marked, subject.graph)
             stack.callback(runner.close)
-            wanted = list(dict.fromkeys([*names[subject.graph].values(), *final]))
+            wanted = list(dict.fromkeys([*names.values(), *final]))
             results = dict(zip(wanted, runner.run(subject.inputs, wanted)))
         if final:
             self._compare_image(results[IMAGE])
-        return {item.name: results[name] for item, name in names[subject.graph].items()}
+        return {item.name: results[name] for item, name in names.items()}
 
     def _compare_image(self, marked: np.ndarray) -> None:
         """How far the graph as it is draws from the one that says more: a runtime may compute that in another way."""
