@@ -144,12 +144,8 @@ def command(
 
 def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:
     """Those asked for, or all graphs'. Raises InputError for one that the backend can't draw the bundle in."""
-    from runtime.backends.precisions import precisions_on
-    from runtime.errors import InputError
+    from runtime.backends.precisions import check_precisions
 
-    known = precisions_on(bundle, backend)
     names = bundle.precisions if text is None else [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(known)}")
+    check_precisions(bundle, backend, names)
     return names
