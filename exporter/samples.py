@@ -17,6 +17,7 @@ from runtime.noise import batched_noise, noise_arrays
 from runtime.parity.samples import Sample
 from runtime.spec import TRANSFORM, noise_name
 from runtime.transforms import make_transform
+from runtime.truncation import towards_mean
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ReferenceSamples:
     def _styles(self, sample: Sample, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The graph's input `styles` [K, w_dim] for a sample's `w` [V, w_dim], and the `ws` [num_ws, w_dim] meant."""
         mean, num_ws = self._network.mapping.w_avg.numpy(), self._bundle.spec.num_ws
-        moved = w if sample.psi == 1 else mean + np.float32(sample.psi) * (w - mean)
+        moved = towards_mean(w, mean, sample.psi)
         if not self._bundle.manifest.options.identity_mask:
             return moved, self._bundle.mask.rows(moved)
         truncated = num_ws if sample.cutoff is None else sample.cutoff
