@@ -57,9 +57,9 @@ def test_the_folded_graph_is_smaller(tiny_bundle: Bundle, tmp_path: Path) -> Non
     assert bundle.graph("synthesis").nodes < tiny_bundle.graph("synthesis").nodes - 2 * (rows - 1)
 
 
-def test_from_the_command_line(tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_command_line(tmp_path: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "baked")
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-style", "7*0.7@0-3"]) == 0
+    assert run(["export", str(tiny_file), "-o", target, "--bake-style", "7*0.7@0-3"]) == 0
     assert run(["inspect", target]) == 0
     assert "rows 0, 1, 2, 3 of seed 7, psi 0.7" in capsys.readouterr().out
 
@@ -132,10 +132,10 @@ def test_noise_that_can_not_be_baked(
 
 
 def test_noise_is_baked_from_the_command_line(
-    tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = str(tmp_path / "baked")
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7", "--noise", "none"]) == 2
+    assert run(["export", str(tiny_file), "-o", target, "--bake-noise", "7", "--noise", "none"]) == 2
     assert "noise of seed 7 is to be baked, but noise is 'none'" in capsys.readouterr().err
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7"]) == 0
+    assert run(["export", str(tiny_file), "-o", target, "--bake-noise", "7"]) == 0
     assert "Noise: drawn from seed 7, as asked for." in capsys.readouterr().out
