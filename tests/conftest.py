@@ -101,6 +101,12 @@ def stylegan3_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def stylegan3_t_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px StyleGAN3-t."""
+    return export(tiny_checkpoint(tiny_stylegan3_spec()), tmp_path_factory.mktemp("stylegan3-t") / "bundle")
+
+
+@pytest.fixture(scope="session")
 def demo_checkpoint() -> Path:
     """The checkpoint that ships with the project."""
     return Path(__file__).parents[1] / "examples" / "avatars-64.pkl"

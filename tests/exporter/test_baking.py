@@ -21,17 +21,14 @@ from stylegan_edge.cli import run
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 NETWORKS = {"StyleGAN": tiny_stylegan1_spec(), "StyleGAN2": tiny_spec(), "StyleGAN3": tiny_stylegan3_spec()}
-EXPORTED = {"StyleGAN": "stylegan1_bundle", "StyleGAN2": "tiny_bundle"}
+EXPORTED = {"StyleGAN": "stylegan1_bundle", "StyleGAN2": "tiny_bundle", "StyleGAN3": "stylegan3_t_bundle"}
 """The fixtures that hold the same networks with nothing baked."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_images_are_those_of_the_fixed_rows(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     checkpoint = tiny_checkpoint(NETWORKS[name])
-    fixture = EXPORTED.get(name)
-    plain = Generator.load(
-        export(checkpoint, tmp_path / "plain") if fixture is None else request.getfixturevalue(fixture)
-    )
+    plain = Generator.load(request.getfixturevalue(EXPORTED[name]))
     bundle = export(checkpoint, tmp_path / "baked", ("fp32", "fp16"), bake=["7*0.5@0-1", "9@3"], pipeline=True)
     baked = Generator.load(bundle)
     ws = np.random.RandomState(0).randn(2, plain.spec.num_ws, plain.spec.w_dim).astype(np.float32)
