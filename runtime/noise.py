@@ -47,6 +47,11 @@ def noise_arrays(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray]
     return [np.zeros((1, 1, *shape), np.float32) for shape in spec.noise_shapes] if arrays is None else arrays
 
 
+def batched_noise(per_image: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Each image's noise [1, 1, H, W] a layer -> one batch's, [N, 1, H, W] a layer; none where the images take none."""
+    return [np.concatenate(layer) for layer in zip(*per_image)]
+
+
 def seeded_noise(spec: GeneratorSpec, seed: int) -> list[np.ndarray]:
     """Standard normal noise [1, 1, H, W] a layer, drawn in synthesis order from one `RandomState(seed)`."""
     check_seed(seed)
