@@ -65,11 +65,6 @@ def _drawn_noise(shapes: tuple[tuple[int, int], ...], seed: int) -> tuple[np.nda
     return tuple(random.randn(1, 1, *shape).astype(np.float32) for shape in shapes)
 
 
-def batched_noise(per_image: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """Noise of several images, [1, 1, H, W] a noisy layer each, as that of a batch: [N, 1, H, W] a layer."""
-    return [np.concatenate(maps) for maps in zip(*per_image)]
-
-
 def as_floats(value: Any) -> np.ndarray | None:
     """`value` as a contiguous float32 array, values beyond float32 as infinity; None where it holds no real numbers."""
     try:
