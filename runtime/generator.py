@@ -187,13 +187,18 @@ class Generator:
     def truncate(self, w: Any, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
         """`w` [N, w_dim] -> `ws` [N, num_ws, w_dim], moved towards the mean on the first `cutoff` rows (None: all)."""
         psi = check_psi(psi)
-        rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
-        if not 0 <= rows <= self.spec.num_ws:
-            raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
+        rows = self._check_cutoff(cutoff)
         values = floats("w", w, (None, self.spec.w_dim))
         ws = np.repeat(values[:, None], self.spec.num_ws, axis=1)
         ws[:, :rows] = self._towards_mean(ws[:, :rows], psi)
         return ws
+
+    def _check_cutoff(self, cutoff: int | None) -> int:
+        """How many rows to truncate."""
+        rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
+        if not 0 <= rows <= self.spec.num_ws:
+            raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
+        return rows
 
     def layer_mask(self, rows: Iterable[int]) -> np.ndarray:
         """Mask [num_ws, 2] that takes `rows` from the second source of `mix`, the rest from the first."""
@@ -325,16 +330,24 @@ class Generator:
 
     def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: Cutoff = "own") -> np.ndarray:
         """Truncated styles [N / K, K, w_dim] for `synthesize`, from `w` [N, w_dim]: K rows in turn make one image."""
-        rows = self.spec.default_cutoff if cutoff == "own" else cutoff
+        rows = self.check_truncation(psi, cutoff)
         if self.bundle.manifest.options.identity_mask:
             return self.truncate(w, psi, rows)
-        if rows not in (None, self.spec.num_ws) and check_psi(psi) != 1:
+        return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
+
+    def check_truncation(self, psi: float = 1.0, cutoff: Cutoff = "own") -> int | None:
+        """How many rows of styles to truncate, None for all. Raises InputError where `styles` would."""
+        rows = self.spec.default_cutoff if cutoff == "own" else cutoff
+        if self.bundle.manifest.options.identity_mask:
+            check_psi(psi)
+            self._check_cutoff(rows)
+        elif rows not in (None, self.spec.num_ws) and check_psi(psi) != 1:
             whose = "the checkpoint's own cutoff" if cutoff == "own" else "a cutoff"
             raise InputError(
                 f"this bundle mixes inside its graph, so {whose} of {rows} rows can't apply; truncate all "
                 f"{self.spec.num_ws} rows with it, or export without --mix"
             )
-        return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
+        return rows
 
     def _towards_mean(self, w: np.ndarray, psi: float) -> np.ndarray:
         return towards_mean(w, self.bundle.w_avg, psi)

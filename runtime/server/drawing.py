@@ -74,8 +74,7 @@ def check_picture(generator: Generator, picture: Picture) -> None:
         raise InputError(f"{len(picture.sources)} latents given for an image, expected {expected}: one a mixing source")
     for source in picture.sources:
         _check_source(generator, source)
-    # Truncated here and thrown away: what the generator refuses to truncate, it refuses now.
-    generator.styles(np.zeros((generator.seeds_per_image, spec.w_dim), np.float32), picture.psi, picture.cutoff)
+    generator.check_truncation(picture.psi, picture.cutoff)
     for edit in picture.edits:
         _check_edit(generator, edit)
     _check_surroundings(generator, picture.noise, picture.transform)
