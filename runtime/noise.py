@@ -69,6 +69,8 @@ def as_floats(value: Any) -> np.ndarray | None:
     """`value` as a contiguous float32 array, values beyond float32 as infinity; None where it holds no real numbers."""
     try:
         array = np.asarray(value)
+        if array.dtype == np.float32:  # as nearly always; the rest takes longer than a small network's layer
+            return np.ascontiguousarray(array)
         if array.dtype.kind not in "fiub":
             return None
         with np.errstate(over="ignore"):
