@@ -22,6 +22,7 @@ from runtime.server.images import Images
 from runtime.server.middleware import BearerTokens, RequestLog, error_response
 from runtime.server.service import Service
 from runtime.server.settings import Settings
+from runtime.server.snippets import Snippets
 from runtime.server.stream import Stream
 from runtime.server.tracing import TraceRequests
 
@@ -67,6 +68,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/openapi.json", about.openapi),
         Route("/v1/models", about.models),
         Route("/v1/generate", images.generate, methods=["POST"]),
+        Route("/v1/code", Snippets(service).code, methods=["POST"]),
         Route("/v1/mix", images.mix, methods=["POST"]),
         Route("/v1/image/{seed:int}.{suffix}", images.image),
         WebSocketRoute("/v1/stream", Stream(service).answer),

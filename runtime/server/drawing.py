@@ -157,7 +157,7 @@ def _map(generator: Generator, latents: Sequence[Source]) -> list[np.ndarray]:
     """`w` [w_dim] of each latent; one that stands twice is mapped once."""
     if not latents:
         return []
-    keys = [_key(source) for source in latents]
+    keys = [key_of(source) for source in latents]
     once = dict(zip(keys, latents))
     z = np.stack([source.z for source in once.values() if source.z is not None])
     c = np.stack([source.c for source in once.values() if source.c is not None]) if generator.spec.c_dim else None
@@ -165,7 +165,8 @@ def _map(generator: Generator, latents: Sequence[Source]) -> list[np.ndarray]:
     return [w[key] for key in keys]
 
 
-def _key(source: Source) -> tuple[bytes, ...]:
+def key_of(source: Source) -> tuple[bytes, ...]:
+    """What tells a latent with its label from others."""
     return tuple(array.tobytes() for array in (source.z, source.c) if array is not None)
 
 
