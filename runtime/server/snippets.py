@@ -95,8 +95,15 @@ def _running(opened: ModelSource) -> list[str]:
 def _loading(opened: ModelSource) -> str:
     """The call that opens the bundle, in Python."""
     default = ModelSource(opened.name, opened.path)
-    given = [repr(str(opened.path))]
+    given = [_text(str(opened.path))]
     for name in ("backend", "precision", "gpu", "threads"):
         if getattr(opened, name) != getattr(default, name):
-            given.append(f"{name}={getattr(opened, name)!r}")
+            value = getattr(opened, name)
+            given.append(f"{name}={_text(value) if isinstance(value, str) else value}")
     return f"Generator.load({', '.join(given)})"
+
+
+def _text(value: str) -> str:
+    """A Python string, in double quotes where that needs no escape."""
+    written = repr(value)
+    return f'"{written[1:-1]}"' if written.startswith("'") and '"' not in value else written

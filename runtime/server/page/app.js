@@ -130,7 +130,7 @@ function player(walk, picture, model, changed) {
     else walk.play();
     button.setAttribute("aria-pressed", walk.plays);
     element("play-text").textContent = walk.plays ? "Pause" : "Play";
-    fps.textContent = "\u00a0";
+    fps.textContent = "";
     changed();
   });
   setInterval(() => {

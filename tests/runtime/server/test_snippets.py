@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exporter import export
 from runtime import Bundle
 from runtime.command_line import number
 from runtime.server.models import ModelSource
 from stylegan_edge.cli import run
-from tests.runtime.server.page_server import Served, serving, with_directions
-from tests.tiny import tiny_checkpoint
+from tests.runtime.server.running import Running, running
 
 W = [0.5, -0.25, 1.5, 0.0, 2.0, -1.0, 0.1, 0.2, 0.3]
 """A style of a tiny generator, [w_dim]."""
@@ -70,28 +66,36 @@ OF_PYTHON_ALONE: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-def server(
-    tiny_bundle: Bundle,
+def all_kinds(
+    directed_bundle: Bundle,
     conditional_bundle: Bundle,
     stylegan1_bundle: Bundle,
     stylegan3_bundle: Bundle,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Served]:
+    blend_bundle: Bundle,
+) -> Iterator[Running]:
     """A bundle of each kind, served."""
-    folder = tmp_path_factory.mktemp("served")
-    random = np.random.RandomState(0)
-    directions = {"smile": random.randn(9).astype(np.float32), "age": random.randn(6, 9).astype(np.float32)}
-    plain = with_directions(tiny_bundle, folder / "a plain one", directions)
-    blend = export(tiny_checkpoint(), folder / "blend", mask="A*0.3+B*0.7:0-2,B:3-5")
     bundles = {
-        "plain": plain,
+        "plain": directed_bundle,
         "conditional": conditional_bundle,
         "stylegan1": stylegan1_bundle,
         "stylegan3": stylegan3_bundle,
-        "blend": blend,
+        "blend": blend_bundle,
     }
-    with serving(*(ModelSource(name, bundle.path) for name, bundle in bundles.items())) as served:
+    with running(bundles, reload_seconds=0) as served:
         yield served
+
+
+def _pixels(server: Running, asked: dict[str, Any], token: str = "none") -> np.ndarray:
+    """The server's image as it was drawn."""
+    headers = {"accept": "application/octet-stream", "authorization": f"Bearer {token}"}
+    answer = server.client.post("/v1/generate", json={**asked, "format": "raw"}, headers=headers).raise_for_status()
+    return np.frombuffer(answer.content, np.uint8).reshape(16, 16, -1)
+
+
+def _code(server: Running, asked: dict[str, Any], token: str = "none") -> dict[str, Any]:
+    answer = server.client.post("/v1/code", json=asked, headers={"authorization": f"Bearer {token}"})
+    code: dict[str, Any] = answer.raise_for_status().json()
+    return code
 
 
 def _run_command(text: str, folder: Path) -> np.ndarray:
@@ -109,34 +113,34 @@ def _run_python(text: str) -> np.ndarray:
 
 @pytest.mark.parametrize(("model", "asked"), OF_THE_COMMAND_LINE)
 def test_the_command_and_the_python_draw_the_servers_image(
-    server: Served, model: str, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    all_kinds: Running, model: str, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    wanted = server.pixels({**asked, "model": model, "format": "raw"})
-    code = server.code({**asked, "model": model})
+    wanted = _pixels(all_kinds, {**asked, "model": model})
+    code = _code(all_kinds, {**asked, "model": model})
     assert np.array_equal(_run_command(code["command"], tmp_path), wanted)
     assert np.array_equal(_run_python(code["python"]), wanted)
 
 
 @pytest.mark.parametrize(("model", "asked"), OF_PYTHON_ALONE)
 def test_python_draws_mixes_edits_and_given_styles(
-    server: Served, model: str, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    all_kinds: Running, model: str, asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = server.code({**asked, "model": model})
+    code = _code(all_kinds, {**asked, "model": model})
     assert code["command"] is None
-    assert np.array_equal(_run_python(code["python"]), server.pixels({**asked, "model": model}))
+    assert np.array_equal(_run_python(code["python"]), _pixels(all_kinds, {**asked, "model": model}))
 
 
-def test_the_images_compared_are_not_all_alike(server: Served) -> None:
+def test_the_images_compared_are_not_all_alike(all_kinds: Running) -> None:
     asked = [{**body, "model": model} for model, body in OF_THE_COMMAND_LINE + OF_PYTHON_ALONE if model == "plain"]
-    drawn = {server.pixels({**body, "format": "raw"}).tobytes() for body in asked}
+    drawn = {_pixels(all_kinds, body).tobytes() for body in asked}
     assert len(drawn) == len(asked)
 
 
-def test_a_plain_script_is_plain(server: Served) -> None:
+def test_a_plain_script_is_plain(all_kinds: Running) -> None:
     """What one sees first must not be a wall."""
-    script = server.code({"seed": 42, "psi": 0.7, "model": "conditional", "class": 1})["python"]
+    script = _code(all_kinds, {"seed": 42, "psi": 0.7, "model": "conditional", "class": 1})["python"]
     assert [line.strip() for line in script.splitlines()[6:]] == [
         "z = generator.latents([42])",
         "c = generator.labels([1])",
@@ -148,27 +152,27 @@ def test_a_plain_script_is_plain(server: Served) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_fetches_the_servers_image(server: Served, tmp_path: Path) -> None:
+def test_curl_fetches_the_servers_image(all_kinds: Running, tmp_path: Path) -> None:
     asked = {"seed": 4, "psi": 0.7, "mix": {"seed": 9, "layers": "coarse"}, "model": "plain"}
-    line = server.code({**asked, "format": "webp", "quality": 3})["curl"]
+    line = _code(all_kinds, {**asked, "format": "webp", "quality": 3})["curl"]
     subprocess.run(line, shell=True, check=True, cwd=tmp_path, timeout=20)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "image.png")), server.pixels(asked))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "image.png")), _pixels(all_kinds, asked))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_a_token_is_taken_from_the_environment(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    with serving(ModelSource("plain", tiny_bundle.path), token="a-secret") as served:
-        line = served.code({"seed": 4})["curl"]
+    with running({"plain": tiny_bundle}, tokens=frozenset({"a-secret"})) as served:
+        line = _code(served, {"seed": 4}, "a-secret")["curl"]
         assert "a-secret" not in line
         subprocess.run(line, shell=True, check=True, cwd=tmp_path, timeout=20, env={"TOKEN": "a-secret"})
-        assert np.array_equal(np.asarray(Image.open(tmp_path / "image.png")), served.pixels({"seed": 4}))
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "image.png")), _pixels(served, {"seed": 4}, "a-secret"))
 
 
 def test_what_a_bundle_was_opened_with_is_in_the_code(tiny_bundle: Bundle) -> None:
     source = ModelSource("plain", tiny_bundle.path, backend="onnxruntime", threads=1)
-    with serving(source) as served:
-        code = served.code({"seed": 4})
-    assert f"Generator.load('{tiny_bundle.path}', backend='onnxruntime', threads=1)" in code["python"]
+    with running([source]) as served:
+        code = _code(served, {"seed": 4})
+    assert f'Generator.load("{tiny_bundle.path}", backend="onnxruntime", threads=1)' in code["python"]
     assert "--backend onnxruntime --threads 1" in code["command"]
 
 
@@ -182,11 +186,10 @@ def test_what_a_bundle_was_opened_with_is_in_the_code(tiny_bundle: Bundle) -> No
         ({"seed": 1}, "several models are served"),
     ],
 )
-def test_what_can_not_be_drawn_has_no_code(server: Served, asked: dict[str, Any], said: str) -> None:
-    with pytest.raises(urllib.error.HTTPError) as found:
-        server.code(asked)
-    assert found.value.code == 400
-    assert said in json.loads(found.value.read())["error"]
+def test_what_can_not_be_drawn_has_no_code(all_kinds: Running, asked: dict[str, Any], said: str) -> None:
+    answer = all_kinds.client.post("/v1/code", json=asked)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
 
 
 def test_numbers_are_short_where_that_is_exact() -> None:
