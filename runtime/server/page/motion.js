@@ -29,24 +29,27 @@ const rounded = (value, places) => Number(value.toFixed(places));
 const kept = (value) => Math.min(MOST, Math.max(-MOST, rounded(value, 3)));
 
 function drag(store, picture) {
+  let before = null;
   picture.classList.add("movable");
   picture.addEventListener("pointerdown", (event) => {
-    if (event.button === 0) picture.setPointerCapture(event.pointerId);
+    if (event.button !== 0) return;
+    picture.setPointerCapture(event.pointerId);
+    before = place(picture, event);
   });
-  let before = null;
   picture.addEventListener("pointermove", (event) => {
     if (!picture.hasPointerCapture(event.pointerId)) return;
-    const box = picture.getBoundingClientRect();
-    const at = { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
-    const from = before ?? at;
+    const [from, at] = [before, place(picture, event)];
     before = at;
     const now = store.state.motion ?? STILL;
     if (event.shiftKey) store.change({ motion: { ...now, rotate: turned(now.rotate, from, at) } });
     else store.change({ motion: { ...now, x: kept(now.x + at.x - from.x), y: kept(now.y + at.y - from.y) } });
   });
-  picture.addEventListener("lostpointercapture", () => {
-    before = null;
-  });
+}
+
+// In image widths, from the left and from the top.
+function place(picture, { clientX, clientY }) {
+  const box = picture.getBoundingClientRect();
+  return { x: (clientX - box.left) / box.width, y: (clientY - box.top) / box.height };
 }
 
 // Degrees after a drag around the centre, counter-clockwise, from -180 to 180.
