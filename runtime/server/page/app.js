@@ -16,8 +16,9 @@ import { Walk } from "./walk.js";
 const RATE_SHOWN = 250; // ms between looks at the frames per second
 const ADDRESS_REST = 200; // ms without a change until the address follows: browsers bound how often it may
 
+// What stands there already is not said again: a screen reader would read it out with every frame.
 function say(message, isError = false) {
-  element("status").textContent = message;
+  if (element("status").textContent !== message) element("status").textContent = message;
   element("status").classList.toggle("error", isError);
 }
 
@@ -41,8 +42,6 @@ async function start() {
     fail(error);
     return;
   }
-  element("token-form").hidden = true;
-  say("");
   const model = served.find(({ name }) => name === modelOf(location.hash)) ?? served[0];
   offer(served, model);
   open(model, served.length > 1);
@@ -68,9 +67,18 @@ function open(model, several) {
   const store = new Store(fromFragment(location.hash, model));
   const picture = new Picture(element("picture"));
   const address = () => toFragment(store.state, model, several);
+  const words = (state) => (walk.plays ? walkDescribed(state) : described(state, model));
+  let refused = false;
   const stream = new Stream({
-    frame: (_, blob) => picture.show(blob, walk.plays ? walkDescribed(store.state) : described(store.state, model)),
-    error: (message) => say(message, true),
+    frame: (blob) => {
+      if (refused) say("");
+      refused = false;
+      picture.show(blob, words(store.state));
+    },
+    error: (message) => {
+      refused = true;
+      say(message, true);
+    },
     open: () => {
       say("");
       still();
@@ -86,7 +94,7 @@ function open(model, several) {
   const renders = fields(store, model);
   const show = (state) => {
     renders.forEach((render) => render(state));
-    element("caption").textContent = walk.plays ? walkDescribed(state) : described(state, model);
+    element("caption").textContent = words(state);
   };
   const follow = later(() => history.replaceState(null, "", address()), ADDRESS_REST);
   store.subscribe((state, why) => {
@@ -149,6 +157,6 @@ function later(action, rest) {
 element("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   token.set(element("token").value.trim());
-  start();
+  location.reload();
 });
 start();

@@ -14,7 +14,7 @@ export class Stream {
   #head = null;
   #wait = FIRST_WAIT;
 
-  // on.frame(head, blob), on.error(message), on.open(), on.lost(ms until the next attempt).
+  // on.frame(blob), on.error(message), on.open(), on.lost(ms until the next attempt).
   constructor(on) {
     this.on = on;
     this.#connect();
@@ -66,7 +66,7 @@ export class Stream {
       if (!this.#head.error) return;
       this.on.error(this.#head.error);
     } else {
-      this.on.frame(this.#head, data);
+      this.on.frame(data.slice(0, data.size, `image/${this.#head.format}`));
     }
     this.#answered = this.#head.id ?? this.#sent;
     this.#send();

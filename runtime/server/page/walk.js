@@ -40,7 +40,8 @@ export class Walk {
     const { to, t } = this.#store.state;
     const further = (to === null ? 0 : t) + passed / (calm.matches ? CALM_LEG : LEG);
     if (further >= 1) this.#store.change({ seed: to ?? randomSeed(), to: randomSeed(), t: 0 }, "arrived");
-    else this.#store.change({ to: to ?? randomSeed(), t: further }, "walk");
+    else if (to === null) this.#store.change({ to: randomSeed(), t: further }, "arrived");
+    else this.#store.change({ t: further }, "walk");
     this.#draw();
   }
 }
