@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.errors import StyleganEdgeError
 from runtime.server.about import About
 from runtime.server.errors import RequestError, status_of
 from runtime.server.images import Images
 from runtime.server.middleware import BearerTokens, RequestLog, error_response
+from runtime.server.page_routes import page_routes
 from runtime.server.service import Service
 from runtime.server.settings import Settings
 from runtime.server.snippets import Snippets
 from runtime.server.stream import Stream
 from runtime.server.tracing import TraceRequests
-
-PAGE = Path(__file__).parent / "page"
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -59,9 +56,7 @@ def create_app(settings: Settings) -> Starlette:
 def _routes(service: Service) -> list[BaseRoute]:
     images, about = Images(service), About(service)
     return [
-        Route("/", _page),
-        Route("/favicon.ico", _favicon),
-        Mount("/static", StaticFiles(directory=PAGE)),
+        *page_routes(),
         Route("/healthz", about.healthz),
         Route("/readyz", about.readyz),
         Route("/metrics", about.metrics),
@@ -73,14 +68,6 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/image/{seed:int}.{suffix}", images.image),
         WebSocketRoute("/v1/stream", Stream(service).answer),
     ]
-
-
-async def _page(_: Request) -> Response:
-    return FileResponse(PAGE / "index.html")
-
-
-async def _favicon(_: Request) -> Response:
-    return FileResponse(PAGE / "favicon.svg", media_type="image/svg+xml")
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

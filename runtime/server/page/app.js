@@ -67,7 +67,7 @@ function open(model, several) {
   const store = new Store(fromFragment(location.hash, model));
   const picture = new Picture(element("picture"));
   const address = () => toFragment(store.state, model, several);
-  const words = (state) => (walk.plays ? walkDescribed(state) : described(state, model));
+  const words = (state) => described(state, model, walk.plays);
   let refused = false;
   const stream = new Stream({
     frame: (blob) => {
@@ -125,8 +125,6 @@ function fields(store, model) {
   if (model.takes_transform) renders.push(motion(store));
   return renders;
 }
-
-const walkDescribed = ({ seed, to, psi }) => `Random walk from seed ${seed}${to === null ? "" : ` to ${to}`} · psi ${psi}`;
 
 function player(walk, picture, model, changed) {
   const button = element("play");

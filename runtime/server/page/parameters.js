@@ -19,11 +19,9 @@ export function parameters(state, model) {
   return asked;
 }
 
-export function described(state, model) {
-  const seeds = [state.seed, ...state.more].join(", ");
-  const parts = [`${state.more.length ? "Seeds" : "Seed"} ${seeds}`];
-  if (state.to !== null) parts[0] += `, ${Math.round(state.t * 100)} % of the way to ${state.to}`;
-  parts.push(`psi ${state.psi}`);
+// `walks`: the place on the way is left out, which changes with every frame.
+export function described(state, model, walks = false) {
+  const parts = [walks ? way(state) : seeds(state), `psi ${state.psi}`];
   if (model.classes) parts.push(`class ${state.class}`);
   if (state.noise !== "const") parts.push(state.noise === "none" ? "no noise" : `noise of seed ${state.noise}`);
   if (state.layers.length) parts.push(`layers ${ranges(state.layers)} of seed ${state.mixSeed}`);
@@ -31,6 +29,13 @@ export function described(state, model) {
   if (state.motion) parts.push(`turned by ${state.motion.rotate}°, moved by ${state.motion.x}, ${state.motion.y}`);
   return parts.join(" · ");
 }
+
+function seeds({ seed, more, to, t }) {
+  if (more.length) return `Seeds ${[seed, ...more].join(", ")}`;
+  return to === null ? `Seed ${seed}` : `Seed ${seed}, ${Math.round(t * 100)} % of the way to ${to}`;
+}
+
+const way = ({ seed, to }) => `Random walk from seed ${seed}${to === null ? "" : ` to ${to}`}`;
 
 // [0, 1, 2, 5] as "0-2, 5".
 function ranges(rows) {

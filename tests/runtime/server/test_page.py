@@ -232,12 +232,13 @@ def test_the_address_follows(visit: Open, one: Running) -> None:
 
 
 def test_a_walk_plays_and_pauses(visit: Open, one: Running) -> None:
-    page = visit(one, "#psi=0.8")
-    shows(page, one, seed=0, psi=0.8)
+    page = visit(one, "#psi=0.8&layers=3")
+    shows(page, one, seed=0, psi=0.8, mix={"seed": 1, "layers": [3]})
     page.click("#play")
     assert page.get_by_role("button", name="Pause").get_attribute("aria-pressed") == "true"
     until(lambda: (page.locator("#fps").text_content() or "0").split()[0] not in ("", "0"), "no frame was shown")
     assert alt(page).startswith("Random walk from seed 0 to ")
+    assert alt(page).endswith(" · psi 0.8 · layers 3 of seed 1")
     page.click("#play")
     assert page.get_by_role("button", name="Play").get_attribute("aria-pressed") == "false"
     assert page.locator("#fps").text_content() == ""

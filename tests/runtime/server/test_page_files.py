@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.server.app import PAGE
+from runtime.server.page_routes import PAGE
 from tests.runtime.server.running import Running
 
 FILES = sorted(PAGE.iterdir())
@@ -107,6 +107,7 @@ def test_the_server_sends_every_file(server: Running) -> None:
     for path in FILES:
         answer = server.client.get(f"/static/{path.name}")
         assert answer.content == path.read_bytes()
+        assert answer.headers["cache-control"] == "no-store", "an older release's file is never taken for this one's"
         assert kinds[path.suffix] in answer.headers["content-type"]
     assert server.client.get("/").content == (PAGE / "index.html").read_bytes()
     assert server.client.get("/favicon.ico").content == (PAGE / "favicon.svg").read_bytes()
