@@ -70,10 +70,10 @@ function open(model, several) {
   const words = (state) => described(state, model, walk.plays);
   let refused = false;
   const stream = new Stream({
-    frame: (blob) => {
+    frame: (blob, label) => {
       if (refused) say("");
       refused = false;
-      picture.show(blob, words(store.state));
+      picture.show(blob, label);
     },
     error: (message) => {
       refused = true;
@@ -88,9 +88,10 @@ function open(model, several) {
       models().catch((error) => error instanceof TokenWanted && fail(error));
     },
   });
-  const walk = new Walk(store, () => stream.isFree && stream.ask(parameters(store.state, model)));
+  const ask = (more = {}) => stream.ask({ ...parameters(store.state, model), ...more }, words(store.state));
+  const walk = new Walk(store, () => stream.isFree && ask());
   // Losslessly: a still is looked at for longer than a frame.
-  const still = () => walk.plays || stream.ask({ ...parameters(store.state, model), format: "png" });
+  const still = () => walk.plays || ask({ format: "png" });
   const renders = fields(store, model);
   const show = (state) => {
     renders.forEach((render) => render(state));

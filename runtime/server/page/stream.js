@@ -12,9 +12,10 @@ export class Stream {
   #answered = 0;
   #wish = null;
   #head = null;
+  #notes = new Map(); // by number of what was asked
   #wait = FIRST_WAIT;
 
-  // on.frame(blob), on.error(message), on.open(), on.lost(ms until the next attempt).
+  // on.frame(blob, note of what was asked), on.error(message), on.open(), on.lost(ms until the next attempt).
   constructor(on) {
     this.on = on;
     this.#connect();
@@ -28,16 +29,17 @@ export class Stream {
     return this.isOpen && this.#sent - this.#answered < IN_FLIGHT;
   }
 
-  // Ask for a frame; a wish that waits is replaced.
-  ask(asked) {
-    this.#wish = asked;
+  // Ask for a frame; a wish that waits is replaced. The note comes back with the frame. Ask again on.open.
+  ask(asked, note) {
+    this.#wish = { asked, note };
     this.#send();
   }
 
   #send() {
     if (this.#wish === null || !this.isFree) return;
     this.#sent += 1;
-    this.#socket.send(JSON.stringify({ ...this.#wish, id: this.#sent }));
+    this.#socket.send(JSON.stringify({ ...this.#wish.asked, id: this.#sent }));
+    this.#notes.set(this.#sent, this.#wish.note);
     this.#wish = null;
   }
 
@@ -50,10 +52,10 @@ export class Stream {
     this.#socket = new WebSocket(address, protocols);
     this.#socket.binaryType = "blob";
     this.#sent = this.#answered = 0;
+    this.#notes.clear();
     this.#socket.addEventListener("open", () => {
       this.#wait = FIRST_WAIT;
       this.on.open();
-      this.#send();
     });
     this.#socket.addEventListener("message", (event) => this.#receive(event.data));
     this.#socket.addEventListener("close", () => this.#lost());
@@ -66,9 +68,10 @@ export class Stream {
       if (!this.#head.error) return;
       this.on.error(this.#head.error);
     } else {
-      this.on.frame(data.slice(0, data.size, `image/${this.#head.format}`));
+      this.on.frame(data.slice(0, data.size, `image/${this.#head.format}`), this.#notes.get(this.#head.id));
     }
     this.#answered = this.#head.id ?? this.#sent;
+    for (const id of this.#notes.keys()) if (id <= this.#answered) this.#notes.delete(id);
     this.#send();
   }
 

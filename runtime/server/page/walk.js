@@ -13,7 +13,7 @@ export class Walk {
   #frame = 0;
   #before = 0;
 
-  // draw() asks for a frame of the store's state, and says whether there was room for one.
+  // draw() asks for a frame of the store's state, where there is room for one.
   constructor(store, draw) {
     this.#store = store;
     this.#draw = draw;
