@@ -322,6 +322,11 @@ def test_a_field_keeps_its_keys_and_the_focus_is_seen(visit: Open, one: Running)
     page.focus("#play")
     page.keyboard.press("Space")
     assert page.get_attribute("#play", "aria-pressed") == "true", "pressed once, not twice"
+    page.keyboard.press("Space")
+    page.focus("#mix-random")
+    page.keyboard.press("Space")
+    assert page.input_value("#mix-seed") != "1"
+    assert page.get_attribute("#play", "aria-pressed") == "false", "the button that has the focus is pressed instead"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
