@@ -4,6 +4,7 @@ python -m benchmarks.serving overhead BUNDLE
 python -m benchmarks.serving throughput BUNDLE
 python -m benchmarks.serving soak BUNDLE
 python -m benchmarks.serving startup BUNDLE
+python -m benchmarks.serving page BUNDLE
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -331,6 +333,35 @@ def startup(bundle: Path, runs: int) -> None:
     click.echo(
         f"start to ready: median {median(starts):.2f} s ({min(starts):.2f} to {max(starts):.2f}); model load "
         f"{median(loads):.2f} s; beside it {median(beside):.2f} s ({min(beside):.2f} to {max(beside):.2f}); {runs} runs"
+    )
+
+
+@main.command()
+@BUNDLE
+@click.option("--seconds", type=int, default=30, show_default=True)
+def page(bundle: Path, seconds: int) -> None:
+    """Frames a second of the page's random walk in headless Chromium, as the page itself counts them."""
+    from playwright.sync_api import sync_playwright
+
+    with serving(bundle) as (url, _), sync_playwright() as playwright:
+        options = {"executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
+        browser = playwright.chromium.launch(**options)  # type: ignore[arg-type]
+        shown = browser.new_page(viewport={"width": 1200, "height": 900})
+        start = time.perf_counter()
+        shown.goto(url)
+        shown.locator("#picture[aria-label^='Seed']").wait_for()
+        first = time.perf_counter() - start
+        width = shown.locator("#picture").bounding_box()
+        shown.locator("#play").click()
+        time.sleep(3)
+        rates = []
+        for _ in range(seconds):
+            time.sleep(1)
+            rates.append(float((shown.locator("#fps").text_content() or "0").split()[0]))
+        browser.close()
+    click.echo(
+        f"page to first image {first:.2f} s; walk shown at {width['width'] if width else 0:.0f} px: median "
+        f"{median(rates):.0f} frames/s ({min(rates):.0f} to {max(rates):.0f}) of {len(rates)} readings a second apart"
     )
 
 
