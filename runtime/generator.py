@@ -223,7 +223,14 @@ class Generator:
         noise input. `batch` bounds how many images run at once. `transform` [3, 3] or [N or 1, 3, 3] turns and moves
         a StyleGAN3's images, as `runtime.transforms.make_transform` makes it (None: the checkpoint's own).
         """
-        check_output(output)
+        return self.synthesize_outputs(ws, noise, (output,), batch, transform)[0]
+
+    def synthesize_outputs(
+        self, ws: Any, noise: Noise, outputs: Sequence[str], batch: int | None = None, transform: Any = None
+    ) -> tuple[np.ndarray, ...]:
+        """Like `synthesize`, with several outputs of the same images, each computed once."""
+        for output in outputs:
+            check_output(output)
         styles = floats("ws", ws, self._style_shape)
         size = self.batch_size(batch)
         others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
@@ -232,8 +239,8 @@ class Generator:
             part = slice(start, start + size)
             inputs = {"styles": styles[part]}
             inputs |= {name: array if len(array) == 1 else array[part] for name, array in others.items()}
-            parts.append(self._synthesis.run(inputs, [output])[0])
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+            parts.append(self._synthesis.run(inputs, list(outputs)))
+        return tuple(np.concatenate(made) if len(made) > 1 else made[0] for made in zip(*parts))
 
     def synthesize_on_gpu(
         self, ws: Any, noise: Noise = "const", output: str = "pixels", transform: Any = None

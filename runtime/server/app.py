@@ -17,6 +17,8 @@ from runtime.errors import StyleganEdgeError
 from runtime.server.about import About
 from runtime.server.errors import RequestError, status_of
 from runtime.server.images import Images
+from runtime.server.inference import rest
+from runtime.server.inference.models import InferenceModels
 from runtime.server.middleware import BearerTokens, RequestLog, error_response
 from runtime.server.page_routes import page_routes
 from runtime.server.service import Service
@@ -32,6 +34,11 @@ def create_app(settings: Settings) -> Starlette:
     `app.state.service` is the `Service` behind it. The end of the application's lifespan finishes what waits.
     """
     service = Service.load(settings)
+    try:
+        inference = InferenceModels(service)
+    except StyleganEdgeError:
+        service.close()
+        raise
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -44,12 +51,12 @@ def create_app(settings: Settings) -> Starlette:
     if service.tracing is not None:
         middleware.append(Middleware(TraceRequests, tracing=service.tracing))
     app = Starlette(
-        routes=_routes(service),
+        routes=[*_routes(service), *rest.routes(inference)],
         middleware=middleware,
         exception_handlers={HTTPException: _http_error, StyleganEdgeError: _answer_errors(service)},
         lifespan=lifespan,
     )
-    app.state.service = service
+    app.state.service, app.state.inference = service, inference
     return app
 
 

@@ -70,6 +70,12 @@ class ClientClosedError(RequestError):
     status = CLIENT_CLOSED
 
 
+class NotOfferedError(RequestError):
+    """A part of a protocol that this server does without."""
+
+    status = 501
+
+
 class DrainingError(RequestError):
     """The server is about to end."""
 

@@ -56,15 +56,24 @@ class Service:
         return f"drawing on {', '.join(lost)} fails" if lost else None
 
     async def run(
-        self, model: Model, kind: Kind, items: Sequence[Any], receive: Receive | None = None, since: float | None = None
+        self,
+        model: Model,
+        kind: Kind,
+        items: Sequence[Any],
+        receive: Receive | None = None,
+        since: float | None = None,
+        limit: float | None = None,
     ) -> list[Result]:
         """Queue items of a kind of a model, which the caller holds, and wait for all.
 
         `receive` notices a client that leaves, whose items are then taken out of the queue; `since` is when its request
-        began, in `time.perf_counter`'s seconds. Raises QueueFullError, DrainingError, TimedOutError, ClientClosedError,
-        and what drawing raises.
+        began, in `time.perf_counter`'s seconds; `limit` is the seconds that it may take where it says so itself, up to
+        the server's own.
+
+        Raises QueueFullError, DrainingError, TimedOutError, ClientClosedError, and what drawing raises.
         """
-        limit = self.settings.limits.request_seconds
+        own = self.settings.limits.request_seconds
+        limit = own if limit is None else min(limit, own)
         deadline = (time.perf_counter() if since is None else since) + limit
         futures = self.worker(model.device).submit(kind, items)
         self.models.keep(model, futures)
@@ -73,7 +82,7 @@ class Service:
             # Most answers are there before it is worth a task to notice that a client leaves.
             _, waiting = await asyncio.wait(drawn, timeout=min(WATCH_AFTER, limit))
             if waiting:
-                await self._wait(waiting, receive, deadline)
+                await self._wait(waiting, receive, deadline, limit)
             _raise_first(drawn)
         finally:
             for future in drawn:
@@ -83,7 +92,9 @@ class Service:
             self.tracing.drawn(results, time.time_ns())
         return results
 
-    async def _wait(self, drawn: set[asyncio.Future[Result]], receive: Receive | None, deadline: float) -> None:
+    async def _wait(
+        self, drawn: set[asyncio.Future[Result]], receive: Receive | None, deadline: float, limit: float
+    ) -> None:
         """Wait until all are drawn or have failed. Raises TimedOutError and ClientClosedError."""
         leaving = asyncio.ensure_future(_until_left(receive)) if receive is not None else None
         together = asyncio.gather(*drawn, return_exceptions=True)
@@ -95,7 +106,6 @@ class Service:
                 return
             if leaving is not None and leaving.done():
                 raise ClientClosedError("the client has left before its images were drawn")
-            limit = self.settings.limits.request_seconds
             raise TimedOutError(f"the images were not drawn within {limit:g} s; ask for fewer, or again later")
         finally:
             for task in both:

@@ -1,0 +1,62 @@
+"""Servers and clients of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import tritonclient.http
+
+from runtime import Bundle, Generator
+from tests.conftest import export
+from tests.runtime.server.inference.asking import Asker
+from tests.runtime.server.running import Running, running
+from tests.tiny import tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def mixing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px generator whose graph mixes two sources, the second in the last three of six rows."""
+    return export(tiny_checkpoint(), tmp_path_factory.mktemp("mixing") / "bundle", mask="A:0-2,B:3-5")
+
+
+@pytest.fixture(scope="package")
+def served(
+    tiny_bundle: Bundle, conditional_bundle: Bundle, stylegan3_bundle: Bundle, mixing_bundle: Bundle
+) -> Iterator[Running]:
+    """Four 16 px generators: "tiny", "classes" (three of them), "turned" (a StyleGAN3), "mixing" (two latents)."""
+    bundles = {
+        "tiny": tiny_bundle,
+        "classes": conditional_bundle,
+        "turned": stylegan3_bundle,
+        "mixing": mixing_bundle,
+    }
+    with running(bundles, reload_seconds=0) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def http(served: Running) -> Iterator[Asker]:
+    with tritonclient.http.InferenceServerClient(served.url.removeprefix("http://"), concurrency=2) as client:
+        yield Asker(tritonclient.http, client)
+
+
+@pytest.fixture(params=["http"])
+def asker(request: pytest.FixtureRequest) -> Asker:
+    """Each of the clients."""
+    client: Asker = request.getfixturevalue(request.param)
+    return client
+
+
+@pytest.fixture(scope="session")
+def generators(
+    tiny_bundle: Bundle, conditional_bundle: Bundle, stylegan3_bundle: Bundle, mixing_bundle: Bundle
+) -> dict[str, Generator]:
+    """The same generators in this process."""
+    bundles = {
+        "tiny": tiny_bundle,
+        "classes": conditional_bundle,
+        "turned": stylegan3_bundle,
+        "mixing": mixing_bundle,
+    }
+    return {name: Generator.load(bundle, threads=1) for name, bundle in bundles.items()}
