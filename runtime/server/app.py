@@ -45,6 +45,7 @@ def create_app(settings: Settings) -> Starlette:
         freshening = asyncio.create_task(service.keep_fresh())
         yield
         freshening.cancel()
+        await asyncio.gather(*service.others)
         await asyncio.to_thread(service.close)
 
     middleware = [Middleware(RequestLog, metrics=service.metrics), Middleware(BearerTokens, tokens=settings.tokens)]

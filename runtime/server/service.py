@@ -22,11 +22,15 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Service:
-    """Draws for every interface. `load` makes one; `close` ends it."""
+    """Draws for every interface. `load` makes one; `close` ends it.
+
+    `others` are interfaces beside HTTP that are ending: the application closes the service after them.
+    """
 
     def __init__(self, settings: Settings, models: Models, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self.settings, self.models, self.metrics, self.tracing = settings, models, metrics, tracing
         self.draining = False
+        self.others: list[asyncio.Task[None]] = []
         self._workers: dict[str, Worker] = {}
         for device in models.devices:
             self.worker(device)

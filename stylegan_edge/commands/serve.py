@@ -110,7 +110,12 @@ def _settings(bundles: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, A
         **given("cache_seconds", "reload_seconds", "trace_share", "trace_endpoint"),
     )
     listening = Listening(
-        options["host"], options["port"], options["ssl_certfile"], options["ssl_keyfile"], options["drain_seconds"]
+        options["host"],
+        options["port"],
+        options["ssl_certfile"],
+        options["ssl_keyfile"],
+        options["drain_seconds"],
+        options["grpc_port"],
     )
     return settings, listening
 

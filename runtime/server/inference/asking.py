@@ -16,6 +16,14 @@ from runtime.server.inference.tensors import Shape, check_datatype, check_shape
 MICROSECONDS = 1_000_000
 """A second: the parameter `timeout` counts in them."""
 
+SHARED_MEMORY, TRACING, LOG_SETTINGS = "shared memory", "tracing by request", "settings of the log"
+"""Extensions of Triton's that this server does without."""
+
+
+def without(what: str) -> NotOfferedError:
+    """The answer to who asks for one."""
+    return NotOfferedError(f"this server does without {what}")
+
 
 @dataclass(frozen=True)
 class Asked:

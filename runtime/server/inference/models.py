@@ -26,6 +26,12 @@ NAME = "stylegan-edge"
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 """Extensions of the protocol that are spoken here, by Triton's names."""
 
+LOADING = (
+    "models are loaded when the server starts, and again when their bundle is replaced; "
+    "replace the bundle's folder, or start the server anew"
+)
+"""Why a client can neither load nor unload: who asks for images may not change what others are given."""
+
 Answer = TypeVar("Answer")
 Answered = TypeVar("Answered", covariant=True)
 

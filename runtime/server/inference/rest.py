@@ -14,24 +14,21 @@ from starlette.routing import BaseRoute, Route
 from runtime.errors import quoted
 from runtime.server.bodies import check_depth, read_body
 from runtime.server.errors import BadRequestError, NotOfferedError
+from runtime.server.inference.asking import LOG_SETTINGS, SHARED_MEMORY, TRACING, without
 from runtime.server.inference.documents import Document, Written
-from runtime.server.inference.models import InferenceModels, apart
+from runtime.server.inference.models import LOADING, InferenceModels, apart
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MIN_COMPRESSED = 1024
 """Bytes of the smallest answer that is compressed: below, it saves no packet."""
 LEVEL = 1
 """Of compression: pixels and floats hardly get smaller at higher ones, which take several times as long."""
-LOADING = (
-    "models are loaded when the server starts, and again when their bundle is replaced; "
-    "replace the bundle's folder, or start the server anew"
-)
 NOT_OFFERED = {
-    "/v2/systemsharedmemory/{rest:path}": "shared memory",
-    "/v2/cudasharedmemory/{rest:path}": "shared memory",
-    "/v2/trace/setting": "tracing by request",
-    "/v2/models/{name}/trace/setting": "tracing by request",
-    "/v2/logging": "settings of the log",
+    "/v2/systemsharedmemory/{rest:path}": SHARED_MEMORY,
+    "/v2/cudasharedmemory/{rest:path}": SHARED_MEMORY,
+    "/v2/trace/setting": TRACING,
+    "/v2/models/{name}/trace/setting": TRACING,
+    "/v2/logging": LOG_SETTINGS,
 }
 """Extensions of Triton's that this server does without."""
 
@@ -141,7 +138,7 @@ def _named(request: Request) -> tuple[str, str]:
 
 def _not_offered(what: str):  # type: ignore[no-untyped-def]
     async def refuse(_: Request) -> Response:
-        raise NotOfferedError(f"this server does without {what}")
+        raise without(what)
 
     return refuse
 

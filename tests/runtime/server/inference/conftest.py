@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import tritonclient.grpc
 import tritonclient.http
 
 from runtime import Bundle, Generator
 from tests.conftest import export
 from tests.runtime.server.inference.asking import Asker
+from tests.runtime.server.inference.grpc_running import grpc_running
 from tests.runtime.server.running import Running, running
 from tests.tiny import tiny_checkpoint
 
@@ -41,7 +43,19 @@ def http(served: Running) -> Iterator[Asker]:
         yield Asker(tritonclient.http, client)
 
 
-@pytest.fixture(params=["http"])
+@pytest.fixture(scope="package")
+def grpc_url(served: Running) -> Iterator[str]:
+    with grpc_running(served.service) as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
+def grpc_client(grpc_url: str) -> Iterator[Asker]:
+    with tritonclient.grpc.InferenceServerClient(grpc_url) as client:
+        yield Asker(tritonclient.grpc, client)
+
+
+@pytest.fixture(params=["http", "grpc_client"], ids=["http", "grpc"])
 def asker(request: pytest.FixtureRequest) -> Asker:
     """Each of the clients."""
     client: Asker = request.getfixturevalue(request.param)

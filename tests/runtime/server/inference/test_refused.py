@@ -130,7 +130,7 @@ def test_loading_is_not_for_clients(asker: Asker) -> None:
         ("unregister_system_shared_memory", (), "shared memory"),
         ("unregister_system_shared_memory", ("region",), "shared memory"),
         ("get_cuda_shared_memory_status", (), "shared memory"),
-        ("register_cuda_shared_memory", ("region", b"handle", 0, 64), "shared memory"),
+        ("register_cuda_shared_memory", ("region", b"aGFuZGxl", 0, 64), "shared memory"),
         ("unregister_cuda_shared_memory", (), "shared memory"),
         ("get_trace_settings", (), "tracing by request"),
         ("update_trace_settings", ("tiny", {"trace_level": ["OFF"]}), "tracing by request"),
