@@ -102,7 +102,7 @@ def _pictures(model: Model, arrays: Arrays, count: int) -> list[Picture]:
         c = None if label is None else label[index]
         picture = Picture(
             tuple(Source(z, c) for z in latents[index]),
-            psi=np.ones(generator.spec.num_ws, np.float32) if psi is None else psi[index],
+            psi=1.0 if psi is None else psi[index],
             **_surroundings(model, arrays, index),
         )
         check_picture(generator, picture)
