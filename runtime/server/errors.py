@@ -28,6 +28,12 @@ class UnauthorizedError(RequestError):
     status = 401
 
 
+class ForeignPageError(RequestError):
+    """A browser asks for a page of another site."""
+
+    status = 403
+
+
 class NotFoundError(RequestError):
     """There is no such model, picture or page."""
 

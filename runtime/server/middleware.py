@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -131,6 +132,12 @@ class BearerTokens:
             if item.startswith(TOKEN_PROTOCOL)
         ]
         return is_known(given, self._tokens)
+
+
+def is_own_page(headers: Headers) -> bool:
+    """Whether a page that asks is this server's own, where browsers don't see to it. Other clients name no origin."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 def is_known(given: Iterable[str], tokens: Iterable[bytes]) -> bool:

@@ -8,7 +8,6 @@ import json
 import logging
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -16,7 +15,7 @@ from runtime.errors import StyleganEdgeError
 from runtime.server.bodies import check_depth
 from runtime.server.encoding import encode
 from runtime.server.errors import BadRequestError, status_of
-from runtime.server.middleware import DEFECT
+from runtime.server.middleware import DEFECT, is_own_page
 from runtime.server.parameters import StreamParameters, read_parameters
 from runtime.server.planning import plan_generate
 from runtime.server.service import Service
@@ -44,7 +43,7 @@ class Stream:
         A message is the JSON of `StreamParameters`. Each frame is a text message, {"id", "ms", "format", "width",
         "height"}, then a binary one, the image. A message that came while a frame was drawn replaces one that waits.
         """
-        if not _same_origin(socket):
+        if not is_own_page(socket.headers):
             await socket.close(FOREIGN, "asked by a page of another site")
             return
         wanted = socket.scope.get("subprotocols", [])
@@ -122,9 +121,3 @@ class _Newest:
         self._there.clear()
         message, self._message = self._message, None
         return message or ""
-
-
-def _same_origin(socket: WebSocket) -> bool:
-    """Whether a browser's page is this server's own: WebSockets are not kept apart by the browser. Others have none."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")

@@ -13,10 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from runtime.errors import quoted
 from runtime.server.bodies import check_depth, read_body
-from runtime.server.errors import BadRequestError, NotOfferedError
+from runtime.server.errors import BadRequestError, ForeignPageError, NotOfferedError
 from runtime.server.inference.asking import LOG_SETTINGS, SHARED_MEMORY, TRACING, without
 from runtime.server.inference.documents import Document, Written
 from runtime.server.inference.models import LOADING, InferenceModels, apart
+from runtime.server.middleware import is_own_page
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MIN_COMPRESSED = 1024
@@ -104,6 +105,8 @@ class Rest:
 
     async def infer(self, request: Request) -> Response:
         """`POST v2/models/NAME/infer`."""
+        if not is_own_page(request.headers):  # any type of body is read here, so browsers send it without asking
+            raise ForeignPageError("asked by a page of another site; ask from one of this server, or from no page")
         body = await read_body(request, self._limits)
         document = Document(body, request.headers.get(HEADER_LENGTH), self._limits)
         written = await self._models.infer(*_named(request), document, request.state.since, request.receive)

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
@@ -41,6 +41,7 @@ def equal(found: np.ndarray, expected: np.ndarray) -> None:
     assert found.tobytes() == expected.tobytes()
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(NUMBERS), SHAPES)
 def test_numbers_come_back(data: st.DataObject, datatype: str, shape: tuple[int, ...]) -> None:
     array = data.draw(arrays.arrays(DTYPES[datatype], shape))
@@ -51,6 +52,7 @@ def test_numbers_come_back(data: st.DataObject, datatype: str, shape: tuple[int,
         equal(from_json("x", datatype, shape, json.loads(json.dumps(values))), array)
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.uint16, st.integers(0, 20)))
 def test_bf16_is_the_upper_half_of_float32(bits: np.ndarray) -> None:
     known = bits.view(ml_dtypes.bfloat16)
@@ -60,6 +62,7 @@ def test_bf16_is_the_upper_half_of_float32(bits: np.ndarray) -> None:
     np.testing.assert_array_equal(written.astype(np.float32), array)
 
 
+@settings(deadline=None)
 @given(arrays.arrays(np.float32, st.integers(0, 20)))
 def test_bf16_is_rounded_as_others_round_it(array: np.ndarray) -> None:
     with np.errstate(over="ignore"):
@@ -69,6 +72,7 @@ def test_bf16_is_rounded_as_others_round_it(array: np.ndarray) -> None:
         np.testing.assert_array_equal(from_json("x", BF16, array.shape, array.tolist()), known)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=9), max_size=9))
 def test_strings_are_written_as_tritons_client_does(values: list[bytes]) -> None:
     array = np.array([*values, b""], object)[:-1]
@@ -78,6 +82,7 @@ def test_strings_are_written_as_tritons_client_does(values: list[bytes]) -> None
     assert from_binary("x", BYTES, array.shape, raw).tolist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=9), max_size=9))
 def test_text_comes_back(values: list[str]) -> None:
     array = from_json("x", BYTES, (len(values),), values)
@@ -85,6 +90,7 @@ def test_text_comes_back(values: list[str]) -> None:
     assert to_json("x", BYTES, array) == values
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(DTYPES)), SHAPES, st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(datatype: str, shape: tuple[int, ...], raw: bytes) -> None:
     try:
@@ -96,6 +102,7 @@ def test_any_bytes_are_read_or_refused(datatype: str, shape: tuple[int, ...], ra
         assert to_binary(datatype, array) == raw
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(DTYPES)),
     SHAPES,

@@ -11,12 +11,29 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.http
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime import Bundle, Generator
+from runtime.server.errors import BadRequestError
+from runtime.server.inference.documents import Document
+from runtime.server.inference.interface import Interface, Part, Tensor
 from runtime.server.limits import Limits
 from tests.runtime.server.inference.asking import Asker
 from tests.runtime.server.running import Running, running
 
+MAPPING = Interface("m", Part.MAPPING, (Tensor("z", "FP32", (2,)),), (Tensor("w", "FP32", (2,)),))
+FORMS: list[dict[str, Any]] = [
+    {"data": [1, 2]},
+    {"data": [[1, 2.5]]},
+    *({"parameters": {"binary_data_size": size}} for size in (4, 8, 16)),
+]
+SNIPPETS = {
+    json.dumps({"inputs": [{"name": "z", "shape": shape, "datatype": datatype, **data}]}).encode()
+    for shape in ([1, 2], [2, 2], [0, 2], [1, 2, 1])
+    for datatype in ("FP32", "FP16", "BF16", "BYTES")
+    for data in FORMS
+}
 LENGTH = "Inference-Header-Content-Length"
 PLAIN = {"accept-encoding": "identity"}
 
@@ -262,6 +279,26 @@ def test_bodies_over_the_limit(tiny_bundle: Bundle) -> None:
         body = json.dumps({"inputs": [seeds(1)], "more": "x" * 5000}).encode()
         refused(infer(server, body), "the body is over the limit of 4,000 bytes", 413)
         refused(infer(server, gzip.compress(body), **{"content-encoding": "gzip"}), "over the limit", 413)
+
+
+def test_pages_of_other_sites(served: Running) -> None:
+    document = {"inputs": [seeds(1)], "outputs": [{"name": "pixels"}]}
+    for origin in ("https://example.org", "null"):
+        refused(infer(served, document, origin=origin), "asked by a page of another site", 403)
+    assert infer(served, document, origin=served.url).status_code == 200
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=40) | st.sampled_from(sorted(SNIPPETS)), st.binary(max_size=40), st.integers(-2, 300))
+def test_any_body_is_read_or_refused(head: bytes, rest: bytes, length: int) -> None:
+    for header in (None, str(length), str(len(head))):
+        document = Document(head + rest, header, Limits())
+        try:
+            asked = document.read(MAPPING)
+        except BadRequestError:
+            continue
+        assert asked.inputs["z"].dtype.kind == "f"
+        assert asked.outputs == ("w",)
 
 
 def test_other_methods_and_addresses(served: Running) -> None:
