@@ -57,7 +57,12 @@ TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
     "--ssl-certfile", type=click.Path(path_type=Path), metavar="PEM", help="Speak TLS, with this certificate."
 )
 @click.option("--ssl-keyfile", type=click.Path(path_type=Path), metavar="PEM", help="The certificate's key.")
-@click.option("--grpc-port", type=click.IntRange(0, 65535), metavar="PORT", help="Answer gRPC there too.")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Speak the Open Inference Protocol by gRPC there too.",
+)
 @click.option("--trace-share", type=click.FloatRange(0, 1), default=0.0, help="Share of requests to trace.")
 @click.option("--trace-endpoint", metavar="URL", help="OpenTelemetry collector (OTLP over HTTP) that traces go to.")
 @running_options
