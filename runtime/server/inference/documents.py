@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from runtime.errors import quoted
 from runtime.server.bodies import check_depth
@@ -33,12 +33,14 @@ Parameters = dict[str, Any]
 
 
 class _Part(BaseModel):
+    """Of lists, the first thing that is wrong is enough: a body has room for millions, each told in a kilobyte."""
+
     model_config = ConfigDict(strict=True)
 
 
 class _Input(_Part):
     name: str
-    shape: list[int]
+    shape: Annotated[list[int], FailFast()]
     datatype: str
     parameters: Parameters | None = None
     data: Any = None
@@ -52,8 +54,8 @@ class _Output(_Part):
 class _Document(_Part):
     id: str | None = None
     parameters: Parameters | None = None
-    inputs: list[_Input]
-    outputs: list[_Output] = Field(default_factory=list)
+    inputs: Annotated[list[_Input], FailFast()]
+    outputs: Annotated[list[_Output], FailFast()] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)

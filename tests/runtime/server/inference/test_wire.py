@@ -13,10 +13,11 @@ import pytest
 import tritonclient.http
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runtime import Bundle, Generator
 from runtime.server.errors import BadRequestError
-from runtime.server.inference.documents import Document
+from runtime.server.inference.documents import Document, _Document
 from runtime.server.inference.interface import Interface, Part, Tensor
 from runtime.server.limits import Limits
 from tests.runtime.server.inference.asking import Asker
@@ -215,6 +216,15 @@ def test_wrong_documents(served: Running, document: Any, message: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"inputs": [}', b'{"a": "\\ud800"}', b"nothing"])
 def test_what_is_no_json(served: Running, body: bytes) -> None:
     refused(infer(served, body), "the body is not JSON: ")
+
+
+@pytest.mark.parametrize("place", ['"inputs"', '"inputs": [], "outputs"', '"inputs": [{"name": "z", "shape"'])
+def test_one_thing_that_is_wrong_is_enough(place: str) -> None:
+    ends = "]}]}" if "shape" in place else "]}"
+    body = f"{{{place}: [{','.join(['null'] * 1000)}{ends}".encode()
+    with pytest.raises(ValidationError) as caught:
+        _Document.model_validate_json(body)
+    assert caught.value.error_count() <= 2  # an input whose shape is wrong lacks a datatype too
 
 
 def test_json_that_nests_deep(served: Running) -> None:
