@@ -124,7 +124,7 @@ class _Script:
 
     def _truncated(self, index: int, name: str) -> list[str]:
         """Lines that make the truncated styles [1, num_ws, w_dim] of a source."""
-        given, psi = self._picture.sources[index].ws, self._picture.psi
+        given, psi = self._picture.sources[index].ws, self._psi
         own = self._generator.spec.default_cutoff
         cutoff = own if self._picture.cutoff == "own" else self._picture.cutoff
         if given is None or (given == given[0]).all():
@@ -135,12 +135,18 @@ class _Script:
             lines.append(f"{rows} = towards_mean({rows}, generator.bundle.w_avg, {number(psi)})")
         return lines
 
+    @property
+    def _psi(self) -> float:
+        psi = self._picture.psi
+        assert not isinstance(psi, np.ndarray), "factors a row are asked for by the Open Inference Protocol alone"
+        return psi
+
     def _truncation(self, cutoff: int | None) -> str:
         """The arguments that truncate; none where nothing is."""
-        if self._picture.psi == 1:
+        if self._psi == 1:
             return ""
         rows = "" if cutoff is None else f", cutoff={cutoff}"
-        return f", psi={number(self._picture.psi)}{rows}"
+        return f", psi={number(self._psi)}{rows}"
 
     def _mask(self) -> list[str]:
         """Lines that make the mixing mask, one term blended in after the other."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runtime import Generator
 from runtime.errors import MAX_MESSAGE, StyleganEdgeError
@@ -81,3 +82,11 @@ def test_any_accept_header(accept: str, count: int, wanted: str | None) -> None:
 @pytest.mark.parametrize("text", ['"[[[["', '"\\"[[[["', "[" * 32 + "]" * 32, '{"a": "]]]]"}'])
 def test_brackets_in_text_nest_nothing(text: str) -> None:
     check_depth(text.encode(), LIMITS)
+
+
+@pytest.mark.parametrize("field", ["seeds", "z", "w", "class", "mix"])
+def test_one_wrong_item_is_enough(field: str) -> None:
+    """A body has room for millions: told each, they would take gigabytes."""
+    with pytest.raises(ValidationError) as caught:
+        GenerateParameters.model_validate_json(json.dumps({field: [None] * 1000}))
+    assert caught.value.error_count() < 10  # one for each form that the field may have
