@@ -12,7 +12,6 @@ import numpy as np
 
 from runtime.arguments import check_output, check_psi, floats
 from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
-from runtime.backends.base import frozen
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
@@ -20,12 +19,12 @@ from runtime.fastest import AUTO, MIN_PSNR, Sample, check_min_psnr, fastest, ope
 from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.latency import Latency, measure_latency
 from runtime.latents import labels, latents
-from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
-from runtime.noise import Noise, check_whole, noise_arrays
+from runtime.noise import Noise, check_whole
+from runtime.other_inputs import OtherInputs
 from runtime.parity import FP32
 from runtime.session import Session, check_rows
-from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
+from runtime.spec import GeneratorSpec
 from runtime.transforms import check_transform
 from runtime.truncation import towards_mean
 
@@ -53,7 +52,7 @@ class Generator:
         self.bundle = bundle
         self._graphs = graphs
         self._mapping, self._synthesis = graphs.mapping, graphs.synthesis
-        self._kept_noise: tuple[str | int, list[np.ndarray]] | None = None
+        self._others = OtherInputs(bundle)
         self._split: SplitGraphs | None = None
         self._opening, self._closed = threading.Lock(), False
 
@@ -233,7 +232,7 @@ class Generator:
             check_output(output)
         styles = floats("ws", ws, self._style_shape)
         size = self.batch_size(batch)
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         parts = []
         for start in range(0, len(styles), size):
             part = slice(start, start + size)
@@ -259,7 +258,7 @@ class Generator:
         styles: Any = (
             read_source(ws, "ws", self._style_shape) if hasattr(ws, INTERFACE) else floats("ws", ws, self._style_shape)
         )
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         return self._synthesis.run_on_device({"styles": styles} | others, [output])[0]
 
     def session(self, fixed: Any, rows: int | None = None, noise: Noise = "const", transform: Any = None) -> Session:
@@ -276,7 +275,7 @@ class Generator:
         """
         styles = floats("fixed", fixed, self._style_shape)
         check_rows(self.bundle, rows)
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         return Session(self._split_graphs(), styles, others, self.batch_size)
 
     def _split_graphs(self) -> SplitGraphs:
@@ -345,10 +344,10 @@ class Generator:
     def check_truncation(self, psi: float = 1.0, cutoff: Cutoff = "own") -> int | None:
         """How many rows of styles to truncate, None for all. Raises InputError where `styles` would."""
         rows = self.spec.default_cutoff if cutoff == "own" else cutoff
+        factor = check_psi(psi)
         if self.bundle.manifest.options.identity_mask:
-            check_psi(psi)
             self._check_cutoff(rows)
-        elif rows not in (None, self.spec.num_ws) and check_psi(psi) != 1:
+        elif rows not in (None, self.spec.num_ws) and factor != 1:
             whose = "the checkpoint's own cutoff" if cutoff == "own" else "a cutoff"
             raise InputError(
                 f"this bundle mixes inside its graph, so {whose} of {rows} rows can't apply; truncate all "
@@ -369,44 +368,9 @@ class Generator:
 
     def check_noise(self, noise: Noise) -> None:
         """Raise InputError where the bundle's graph holds noise of its own, and another is asked for."""
-        mode = self.bundle.manifest.options.noise
-        own = isinstance(noise, str) and noise in ("const", mode.value)
-        if mode is not NoiseMode.EXPLICIT and not own:
-            raise InputError(f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there")
-
-    def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
-        self.check_noise(noise)
-        if self.bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
-            return {}
-        arrays = self._noise_arrays(noise)
-        for index, array in enumerate(arrays):
-            if len(array) not in (1, count):
-                raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
-        return {noise_name(index): array for index, array in enumerate(arrays)}
-
-    def _noise_arrays(self, noise: Noise) -> list[np.ndarray]:
-        """Noise as arrays. What a word or a seed stands for is kept, and can't be written into.
-
-        A backend that has the very same arrays on a GPU need not take them there again.
-        """
-        if not isinstance(noise, (str, int)) or isinstance(noise, bool):
-            return noise_arrays(self.spec, noise, self.bundle.stored_noise)
-        kept = self._kept_noise  # another thread may put its own there meanwhile
-        if kept is None or kept[0] != noise:
-            arrays = [frozen(array) for array in noise_arrays(self.spec, noise, self.bundle.stored_noise)]
-            self._kept_noise = (noise, arrays)
-            return arrays
-        return kept[1]
+        self._others.check_noise(noise)
 
     @property
     def own_noise(self) -> Noise:
         """Noise that this bundle takes whatever it was exported with: the checkpoint's own, or "none"."""
-        return "none" if self.bundle.manifest.options.noise is NoiseMode.NONE else "const"
-
-    def _transform_inputs(self, transform: Any, count: int) -> dict[str, np.ndarray]:
-        stored = self.bundle.stored_transform
-        if stored is None:
-            if transform is not None:
-                raise InputError(f"a transform was given, but {self.spec.generation.value} takes none: leave it out")
-            return {}
-        return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
+        return self._others.own_noise

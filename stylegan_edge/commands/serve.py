@@ -35,6 +35,7 @@ TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
 )
 @click.option("--max-queue", type=click.IntRange(min=1), metavar="N", help="Images that may wait [default: 256].")
 @click.option("--max-body", type=click.IntRange(min=1), metavar="BYTES", help="Body of a request [default: 67108864].")
+@click.option("--max-document", type=click.IntRange(min=1), metavar="BYTES", help="JSON under /v1 [default: 4194304].")
 @click.option("--max-json-depth", type=click.IntRange(min=1), metavar="N", help="Nested brackets [default: 32].")
 @click.option("--max-connections", type=click.IntRange(min=1), metavar="N", help="At a time [default: 1024].")
 @click.option(
@@ -99,6 +100,7 @@ def _settings(bundles: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, A
     limits = Limits(
         **given(
             "max_body",
+            "max_document",
             "max_json_depth",
             "max_images",
             "max_pixels",
