@@ -44,3 +44,9 @@ def directed_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactor
 def blend_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A 16 px generator that mixes two latents inside its graph."""
     return export(tiny_checkpoint(), tmp_path_factory.mktemp("blend") / "bundle", mask="A*0.3+B*0.7:0-2,B:3-5")
+
+
+@pytest.fixture(scope="session")
+def mixing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px generator whose graph mixes two sources, the second in the last three of six rows."""
+    return export(tiny_checkpoint(), tmp_path_factory.mktemp("mixing") / "bundle", mask="A:0-2,B:3-5")

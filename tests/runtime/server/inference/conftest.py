@@ -9,17 +9,9 @@ import tritonclient.grpc
 import tritonclient.http
 
 from runtime import Bundle, Generator
-from tests.conftest import export
 from tests.runtime.server.inference.asking import Asker
 from tests.runtime.server.inference.grpc_running import grpc_running
 from tests.runtime.server.running import Running, running
-from tests.tiny import tiny_checkpoint
-
-
-@pytest.fixture(scope="session")
-def mixing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A 16 px generator whose graph mixes two sources, the second in the last three of six rows."""
-    return export(tiny_checkpoint(), tmp_path_factory.mktemp("mixing") / "bundle", mask="A:0-2,B:3-5")
 
 
 @pytest.fixture(scope="package")
