@@ -17,6 +17,7 @@ from runtime.latents import latents, one_hot, parse_numbers
 from runtime.manifest import BakedStyle, NoiseMode
 from runtime.noise import check_seed
 from runtime.spec import GeneratorSpec
+from runtime.truncation import towards_mean
 
 SYNTAX = "expected SEED@LAYERS like 7@0-3, or SEED*PSI@LAYERS like 7*0.7@0-3,8"
 _STYLE = re.compile(r"^(?P<seed>\d{1,10})(?:\*(?P<psi>-?\d{1,3}(?:\.\d{1,9})?))?@(?P<rows>[\d,\s-]{1,200})$")
@@ -62,8 +63,7 @@ def fixed_rows(network: ReferenceNetwork, baked: Sequence[BakedStyle]) -> Mappin
         z = torch.from_numpy(latents([style.seed], network.spec.z_dim))
         c = None if style.label is None else torch.from_numpy(one_hot([style.label], network.spec.c_dim))
         w = network.mapping(z, c).numpy()[0]
-        moved = w if style.psi == 1 else mean + np.float32(style.psi) * (w - mean)
-        rows |= dict.fromkeys(style.rows, moved)
+        rows |= dict.fromkeys(style.rows, towards_mean(w, mean, style.psi))
     return rows
 
 

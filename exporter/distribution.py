@@ -7,8 +7,8 @@ import torch
 
 from exporter.baking import fixed_rows, with_fixed
 from exporter.checkpoints import Checkpoint
+from exporter.verify import matching
 from runtime.bundle import Bundle
-from runtime.errors import InputError
 from runtime.generator import default_batch
 from runtime.noise import Noise, noise_arrays
 
@@ -19,13 +19,7 @@ class ReferenceDrawer:
     def __init__(self, bundle: Bundle, checkpoint: Checkpoint) -> None:
         """Raises InputError where the bundle was not made of a checkpoint such as this."""
         self._bundle = bundle
-        try:
-            self._network = checkpoint.variant(bundle.spec).completed().build()
-        except InputError as error:
-            made_of = bundle.manifest.provenance.checkpoint
-            raise InputError(
-                f"{checkpoint.name} is not this bundle's checkpoint: {error} (expected {made_of})"
-            ) from None
+        self._network = matching(bundle, checkpoint).completed().build()
         self._fixed = fixed_rows(self._network, bundle.manifest.options.baked)
         self.name = f"PyTorch, {checkpoint.name}"
 
@@ -38,11 +32,7 @@ class ReferenceDrawer:
     @torch.no_grad()
     def draw(self, styles: np.ndarray, noise: Noise) -> np.ndarray:
         """Styles [N, K, w_dim], mixed and with the baked rows as the graph has them -> image [N, C, H, W]."""
-        ws = styles
-        if not self._bundle.manifest.options.identity_mask:
-            mixed = np.einsum("lk,nkw->nlw", self._bundle.mask.matrix, styles.astype(np.float64))
-            ws = mixed.astype(np.float32)
-        ws = with_fixed(ws, self._fixed)
+        ws = with_fixed(self._bundle.mask.rows(styles), self._fixed)
         # Const noise is the bundle's: export may have drawn it.
         maps = noise_arrays(self._bundle.spec, noise, self._bundle.stored_noise)
         images, size = [], default_batch(self._bundle.spec)

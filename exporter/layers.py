@@ -16,7 +16,7 @@ from runtime.layers.difference import Difference
 from runtime.layers.marked import WS
 from runtime.layers.reference import Expected, whole_border, whole_layer
 from runtime.layers.reports import Suspect
-from runtime.noise import Noise, noise_arrays
+from runtime.noise import Noise, batched_noise, noise_arrays
 from runtime.spec import GeneratorSpec, LayerOutput
 
 
@@ -54,7 +54,7 @@ def synthesis_outputs(
 
 def golden_noise(spec: GeneratorSpec, noise: Sequence[Noise], stored: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Each image's noise as arrays [N, 1, H, W], one a noise input."""
-    return [np.concatenate(maps) for maps in zip(*(noise_arrays(spec, item, stored) for item in noise))]
+    return batched_noise([noise_arrays(spec, item, stored) for item in noise])
 
 
 class NetworkReference:

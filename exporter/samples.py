@@ -13,10 +13,11 @@ from exporter.networks import ReferenceNetwork
 from runtime.bundle import Bundle
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
-from runtime.noise import noise_arrays
+from runtime.noise import batched_noise, noise_arrays
 from runtime.parity.samples import Sample
 from runtime.spec import TRANSFORM, noise_name
 from runtime.transforms import make_transform
+from runtime.truncation import towards_mean
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class ReferenceSamples:
     def _styles(self, sample: Sample, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The graph's input `styles` [K, w_dim] for a sample's `w` [V, w_dim], and the `ws` [num_ws, w_dim] meant."""
         mean, num_ws = self._network.mapping.w_avg.numpy(), self._bundle.spec.num_ws
-        moved = w if sample.psi == 1 else mean + np.float32(sample.psi) * (w - mean)
+        moved = towards_mean(w, mean, sample.psi)
         if not self._bundle.manifest.options.identity_mask:
-            return moved, (self._bundle.mask.matrix @ moved.astype(np.float64)).astype(np.float32)
+            return moved, self._bundle.mask.rows(moved)
         truncated = num_ws if sample.cutoff is None else sample.cutoff
         ws = np.repeat(w[:, None], num_ws, axis=1)  # [1 or 2, num_ws, w_dim]
         ws[:, :truncated] = moved[:, None]
@@ -95,8 +96,8 @@ def other_inputs(bundle: Bundle, samples: Sequence[Sample]) -> dict[str, np.ndar
         inputs[TRANSFORM] = np.stack([transform_of(bundle, sample) for sample in samples])
     if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
         return inputs
-    per_image = [noise_arrays_of(bundle, sample) for sample in samples]
-    return inputs | {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
+    maps = batched_noise([noise_arrays_of(bundle, sample) for sample in samples])
+    return inputs | {noise_name(layer): array for layer, array in enumerate(maps)}
 
 
 def noise_arrays_of(bundle: Bundle, sample: Sample) -> list[np.ndarray]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from runtime.arguments import check_output, check_psi, floats
 from runtime.backends import Attempt, BackendName, DeviceRunner, MemoryUse, RunOptions
-from runtime.backends.base import frozen
 from runtime.bundle import Bundle
 from runtime.device_array import INTERFACE, DeviceArray, read_source
 from runtime.errors import BackendUnavailableError, InputError
@@ -20,12 +19,12 @@ from runtime.fastest import AUTO, MIN_PSNR, Sample, check_min_psnr, fastest, ope
 from runtime.graphs import OpenGraphs, SplitGraphs
 from runtime.latency import Latency, measure_latency
 from runtime.latents import labels, latents
-from runtime.manifest import NoiseMode
 from runtime.mixing import check_mask, layer_mask
-from runtime.noise import Noise, check_whole, noise_arrays
+from runtime.noise import Noise, check_whole
+from runtime.other_inputs import OtherInputs
 from runtime.parity import FP32
 from runtime.session import Session, check_rows
-from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
+from runtime.spec import GeneratorSpec
 from runtime.transforms import check_transform
 from runtime.truncation import towards_mean
 
@@ -53,7 +52,7 @@ class Generator:
         self.bundle = bundle
         self._graphs = graphs
         self._mapping, self._synthesis = graphs.mapping, graphs.synthesis
-        self._kept_noise: tuple[str | int, list[np.ndarray]] | None = None
+        self._others = OtherInputs(bundle)
         self._split: SplitGraphs | None = None
         self._opening, self._closed = threading.Lock(), False
 
@@ -187,13 +186,18 @@ class Generator:
     def truncate(self, w: Any, psi: float = 1.0, cutoff: int | None = None) -> np.ndarray:
         """`w` [N, w_dim] -> `ws` [N, num_ws, w_dim], moved towards the mean on the first `cutoff` rows (None: all)."""
         psi = check_psi(psi)
-        rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
-        if not 0 <= rows <= self.spec.num_ws:
-            raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
+        rows = self._check_cutoff(cutoff)
         values = floats("w", w, (None, self.spec.w_dim))
         ws = np.repeat(values[:, None], self.spec.num_ws, axis=1)
         ws[:, :rows] = self._towards_mean(ws[:, :rows], psi)
         return ws
+
+    def _check_cutoff(self, cutoff: int | None) -> int:
+        """How many rows to truncate."""
+        rows = self.spec.num_ws if cutoff is None else check_whole("cutoff", cutoff)
+        if not 0 <= rows <= self.spec.num_ws:
+            raise InputError(f"cutoff {cutoff} is out of range, expected 0 to {self.spec.num_ws} rows")
+        return rows
 
     def layer_mask(self, rows: Iterable[int]) -> np.ndarray:
         """Mask [num_ws, 2] that takes `rows` from the second source of `mix`, the rest from the first."""
@@ -218,17 +222,24 @@ class Generator:
         noise input. `batch` bounds how many images run at once. `transform` [3, 3] or [N or 1, 3, 3] turns and moves
         a StyleGAN3's images, as `runtime.transforms.make_transform` makes it (None: the checkpoint's own).
         """
-        check_output(output)
+        return self.synthesize_outputs(ws, noise, (output,), batch, transform)[0]
+
+    def synthesize_outputs(
+        self, ws: Any, noise: Noise, outputs: Sequence[str], batch: int | None = None, transform: Any = None
+    ) -> tuple[np.ndarray, ...]:
+        """Like `synthesize`, with several outputs of the same images, each computed once."""
+        for output in outputs:
+            check_output(output)
         styles = floats("ws", ws, self._style_shape)
         size = self.batch_size(batch)
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         parts = []
         for start in range(0, len(styles), size):
             part = slice(start, start + size)
             inputs = {"styles": styles[part]}
             inputs |= {name: array if len(array) == 1 else array[part] for name, array in others.items()}
-            parts.append(self._synthesis.run(inputs, [output])[0])
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+            parts.append(self._synthesis.run(inputs, list(outputs)))
+        return tuple(np.concatenate(made) if len(made) > 1 else made[0] for made in zip(*parts))
 
     def synthesize_on_gpu(
         self, ws: Any, noise: Noise = "const", output: str = "pixels", transform: Any = None
@@ -247,7 +258,7 @@ class Generator:
         styles: Any = (
             read_source(ws, "ws", self._style_shape) if hasattr(ws, INTERFACE) else floats("ws", ws, self._style_shape)
         )
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         return self._synthesis.run_on_device({"styles": styles} | others, [output])[0]
 
     def session(self, fixed: Any, rows: int | None = None, noise: Noise = "const", transform: Any = None) -> Session:
@@ -264,7 +275,7 @@ class Generator:
         """
         styles = floats("fixed", fixed, self._style_shape)
         check_rows(self.bundle, rows)
-        others = self._noise_inputs(noise, len(styles)) | self._transform_inputs(transform, len(styles))
+        others = self._others.of(noise, transform, len(styles))
         return Session(self._split_graphs(), styles, others, self.batch_size)
 
     def _split_graphs(self) -> SplitGraphs:
@@ -325,16 +336,24 @@ class Generator:
 
     def styles(self, w: np.ndarray, psi: float = 1.0, cutoff: Cutoff = "own") -> np.ndarray:
         """Truncated styles [N / K, K, w_dim] for `synthesize`, from `w` [N, w_dim]: K rows in turn make one image."""
-        rows = self.spec.default_cutoff if cutoff == "own" else cutoff
+        rows = self.check_truncation(psi, cutoff)
         if self.bundle.manifest.options.identity_mask:
             return self.truncate(w, psi, rows)
-        if rows not in (None, self.spec.num_ws) and check_psi(psi) != 1:
+        return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
+
+    def check_truncation(self, psi: float = 1.0, cutoff: Cutoff = "own") -> int | None:
+        """How many rows of styles to truncate, None for all. Raises InputError where `styles` would."""
+        rows = self.spec.default_cutoff if cutoff == "own" else cutoff
+        factor = check_psi(psi)
+        if self.bundle.manifest.options.identity_mask:
+            self._check_cutoff(rows)
+        elif rows not in (None, self.spec.num_ws) and factor != 1:
             whose = "the checkpoint's own cutoff" if cutoff == "own" else "a cutoff"
             raise InputError(
                 f"this bundle mixes inside its graph, so {whose} of {rows} rows can't apply; truncate all "
                 f"{self.spec.num_ws} rows with it, or export without --mix"
             )
-        return self._towards_mean(w, check_psi(psi)).reshape(-1, self.sources, self.spec.w_dim)
+        return rows
 
     def _towards_mean(self, w: np.ndarray, psi: float) -> np.ndarray:
         return towards_mean(w, self.bundle.w_avg, psi)
@@ -349,44 +368,9 @@ class Generator:
 
     def check_noise(self, noise: Noise) -> None:
         """Raise InputError where the bundle's graph holds noise of its own, and another is asked for."""
-        mode = self.bundle.manifest.options.noise
-        own = isinstance(noise, str) and noise in ("const", mode.value)
-        if mode is not NoiseMode.EXPLICIT and not own:
-            raise InputError(f"this bundle was exported with --noise {mode.value}: only noise {mode.value!r} is there")
-
-    def _noise_inputs(self, noise: Noise, count: int) -> dict[str, np.ndarray]:
-        self.check_noise(noise)
-        if self.bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
-            return {}
-        arrays = self._noise_arrays(noise)
-        for index, array in enumerate(arrays):
-            if len(array) not in (1, count):
-                raise InputError(f"noise array {index} is for {len(array)} images, expected 1 or {count}")
-        return {noise_name(index): array for index, array in enumerate(arrays)}
-
-    def _noise_arrays(self, noise: Noise) -> list[np.ndarray]:
-        """Noise as arrays. What a word or a seed stands for is kept, and can't be written into.
-
-        A backend that has the very same arrays on a GPU need not take them there again.
-        """
-        if not isinstance(noise, (str, int)) or isinstance(noise, bool):
-            return noise_arrays(self.spec, noise, self.bundle.stored_noise)
-        kept = self._kept_noise  # another thread may put its own there meanwhile
-        if kept is None or kept[0] != noise:
-            arrays = [frozen(array) for array in noise_arrays(self.spec, noise, self.bundle.stored_noise)]
-            self._kept_noise = (noise, arrays)
-            return arrays
-        return kept[1]
+        self._others.check_noise(noise)
 
     @property
     def own_noise(self) -> Noise:
         """Noise that this bundle takes whatever it was exported with: the checkpoint's own, or "none"."""
-        return "none" if self.bundle.manifest.options.noise is NoiseMode.NONE else "const"
-
-    def _transform_inputs(self, transform: Any, count: int) -> dict[str, np.ndarray]:
-        stored = self.bundle.stored_transform
-        if stored is None:
-            if transform is not None:
-                raise InputError(f"a transform was given, but {self.spec.generation.value} takes none: leave it out")
-            return {}
-        return {TRANSFORM: check_transform(stored if transform is None else transform, count)}
+        return self._others.own_noise

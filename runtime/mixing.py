@@ -35,6 +35,16 @@ class Mask:
         rows, columns = self.matrix.shape
         return rows == columns and bool((self.matrix == np.eye(rows)).all())
 
+    def rows(self, styles: np.ndarray) -> np.ndarray:
+        """`styles` float32 [..., K, w_dim] -> `ws` float32 [..., num_ws, w_dim]; `styles` itself for the identity.
+
+        Summed in float64, so that rounding to float32 comes once, at the end.
+        """
+        if self.is_identity:
+            return styles
+        mixed: np.ndarray = (self.matrix @ styles.astype(np.float64)).astype(np.float32)
+        return mixed
+
 
 def identity_mask(num_ws: int) -> Mask:
     """Every row of `ws` is its own source."""

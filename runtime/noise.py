@@ -47,6 +47,11 @@ def noise_arrays(spec: GeneratorSpec, noise: Noise, stored: Sequence[np.ndarray]
     return [np.zeros((1, 1, *shape), np.float32) for shape in spec.noise_shapes] if arrays is None else arrays
 
 
+def batched_noise(per_image: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Each image's noise [1, 1, H, W] a layer -> one batch's, [N, 1, H, W] a layer; none where the images take none."""
+    return [np.concatenate(layer) for layer in zip(*per_image)]
+
+
 def seeded_noise(spec: GeneratorSpec, seed: int) -> list[np.ndarray]:
     """Standard normal noise [1, 1, H, W] a layer, drawn in synthesis order from one `RandomState(seed)`."""
     check_seed(seed)
@@ -60,15 +65,12 @@ def _drawn_noise(shapes: tuple[tuple[int, int], ...], seed: int) -> tuple[np.nda
     return tuple(random.randn(1, 1, *shape).astype(np.float32) for shape in shapes)
 
 
-def batched_noise(per_image: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-    """Noise of several images, [1, 1, H, W] a noisy layer each, as that of a batch: [N, 1, H, W] a layer."""
-    return [np.concatenate(maps) for maps in zip(*per_image)]
-
-
 def as_floats(value: Any) -> np.ndarray | None:
     """`value` as a contiguous float32 array, values beyond float32 as infinity; None where it holds no real numbers."""
     try:
         array = np.asarray(value)
+        if array.dtype == np.float32:  # as nearly always; the rest takes longer than a small network's layer
+            return np.ascontiguousarray(array)
         if array.dtype.kind not in "fiub":
             return None
         with np.errstate(over="ignore"):

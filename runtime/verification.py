@@ -125,12 +125,8 @@ class Verification:
                 missed = "; ".join(item.failures())
                 yield f"{item.graph} {item.precision} against {item.against}, batch {item.batch}: {missed}"
         for report in self.layers or ():
-            if report.first is not None:
-                own = next(item for item in report.layers if item.layer == report.first)
-                yield (
-                    f"{report.graph} {report.precision}: the first layer out of tolerance is {report.first}: "
-                    f"{own.failures()[0]}"
-                )
+            if report.failure is not None:
+                yield f"{report.graph} {report.precision}: {report.failure}"
         for figure in self.distribution.figures if self.distribution is not None else ():
             if figure.passed is False:
                 yield f"{figure.figure} {figure.precision}: {why_not_equal(figure)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.bundle import Bundle
 from runtime.errors import InputError
@@ -15,6 +16,9 @@ from runtime.parity.picture import PictureComparison
 from runtime.parity.samples import Sample
 from runtime.parity.views import Views, view_names, views, write_pictures
 
+if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
+
 
 def check_reference_given(reference: Path | None, lpips: Path | None, pictures: Path | None) -> None:
     """Raise InputError for options that stand for a comparison with the checkpoint, where none is asked for."""
@@ -23,28 +27,34 @@ def check_reference_given(reference: Path | None, lpips: Path | None, pictures: 
             raise InputError(f"{option} is of a comparison with the checkpoint; add --reference CHECKPOINT")
 
 
+def read_reference(path: Path) -> Checkpoint:
+    """The checkpoint. Raises MissingDependencyError without PyTorch, and what reading a checkpoint raises."""
+    from runtime.extras import require
+
+    require("torch")
+    from exporter import load_checkpoint
+
+    return load_checkpoint(path)
+
+
 class AgainstReference:
     """Compares graphs with the checkpoint's images, in figures and as pictures."""
 
     def __init__(
         self,
         bundle: Bundle,
-        checkpoint: Path,
+        checkpoint: Checkpoint,
         batches: Sequence[int],
         samples: int,
         seed: int,
         lpips: Path | None,
         threads: int | None,
     ) -> None:
-        """Raises MissingDependencyError without PyTorch, InputError for a wrong argument, network or checkpoint."""
-        from runtime.extras import require
-
-        require("torch")
-        from exporter import load_checkpoint
+        """Raises InputError for a wrong argument, network or checkpoint."""
         from exporter.verify import Reference
 
         self._distance = None if lpips is None else PerceptualDistance(lpips, bundle.spec.resolution, threads)
-        self._reference = Reference(bundle, load_checkpoint(checkpoint), batches, samples, seed)
+        self._reference = Reference(bundle, checkpoint, batches, samples, seed)
         self.pictures: list[PictureComparison] = []
 
     @property

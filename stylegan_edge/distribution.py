@@ -15,6 +15,7 @@ from runtime.errors import InputError
 from stylegan_edge.options import Command
 
 if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
     from runtime.backends import RunOptions
     from runtime.bundle import Bundle
     from runtime.distribution import Distribution, DistributionFigures, Instruments, NotFinite, Sampling
@@ -126,7 +127,12 @@ class DistributionCheck:
 
     @classmethod
     def begin(
-        cls, asked: DistributionOptions, bundle: Bundle, reference: Path | None, seed: int, options: RunOptions
+        cls,
+        asked: DistributionOptions,
+        bundle: Bundle,
+        checkpoint: Checkpoint | None,
+        seed: int,
+        options: RunOptions,
     ) -> DistributionCheck | None:
         """Open what the user brings and measure the reference; None where no distribution was asked for."""
         if asked.distribution is None:
@@ -137,9 +143,9 @@ class DistributionCheck:
         sampling = Sampling.of(bundle, asked.distribution, seed)
         epsilon = EPSILON if asked.path_epsilon is None else asked.path_epsilon
         instruments = Instruments.open(bundle.spec.resolution, asked.features, asked.attributes or (), epsilon, options)
-        drawer = GraphDrawer.reference(bundle, options) if reference is None else _in_pytorch(bundle, reference)
+        drawer = GraphDrawer.reference(bundle, options) if checkpoint is None else _in_pytorch(bundle, checkpoint)
         found = measure(drawer, sampling, instruments)
-        return cls(sampling, instruments, drawer.name, found, reference is None)
+        return cls(sampling, instruments, drawer.name, found, checkpoint is None)
 
     def add(self, bundle: Bundle, graphs: OpenGraphs) -> None:
         """Measure opened graphs against the reference; what is the reference itself is not judged by itself."""
@@ -192,14 +198,10 @@ class DistributionCheck:
         )
 
 
-def _in_pytorch(bundle: Bundle, reference: Path) -> Any:
-    from runtime.extras import require
-
-    require("torch")
-    from exporter import load_checkpoint
+def _in_pytorch(bundle: Bundle, checkpoint: Checkpoint) -> Any:
     from exporter.distribution import ReferenceDrawer
 
-    return ReferenceDrawer(bundle, load_checkpoint(reference))
+    return ReferenceDrawer(bundle, checkpoint)
 
 
 def distribution_cells(item: DistributionFigures) -> list[str]:

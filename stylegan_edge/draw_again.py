@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from runtime.command_line import drawing_options
 from runtime.manifest import ExportOptions
 from runtime.parity import FP32
 from runtime.parity.samples import Sample
@@ -18,23 +19,16 @@ def draw_again(
 
     An unmixed sample is `generate`'s, a mixed one the last cell of `mix`'s grid, which takes no transform.
     """
-    command = ["stylegan-edge", *_images(bundle, sample), "--psi", f"{sample.psi:g}"]
     if sample.mixed and sample.transform is not None:
         return None
+    cutoff = None
     if options.identity_mask and sample.cutoff != spec.default_cutoff:
-        command += ["--cutoff", str(spec.num_ws if sample.cutoff is None else sample.cutoff)]
+        cutoff = spec.num_ws if sample.cutoff is None else sample.cutoff
     elif not options.identity_mask and spec.default_cutoff is not None:
-        command += ["--cutoff", str(spec.num_ws)]  # all that a graph with a mask takes
-    if sample.label is not None:
-        command += ["--class", str(sample.label)]
-    if spec.noise_inputs:
-        command += ["--noise", str(sample.noise)]
-    if sample.transform is not None:
-        degrees, x, y = sample.transform
-        command += ["--rotate", f"{degrees:g}", "--translate", f"{x:g},{y:g}"]
-    if precision != FP32:
-        command += ["--precision", precision]
-    return shlex.join(command)
+        cutoff = spec.num_ws  # all that a graph with a mask takes
+    noise = sample.noise if spec.noise_inputs else None
+    drawn = drawing_options(sample.psi, cutoff, sample.label, noise, sample.transform, precision)
+    return shlex.join(["stylegan-edge", *_images(bundle, sample), *drawn])
 
 
 def _images(bundle: Path, sample: Sample) -> list[str]:

@@ -60,7 +60,7 @@ def _mark_failed(axes: Any, report: LayerReport, ground: Ground) -> None:
         return
     values = _drawn([report.layers[index].rms for index in failed])
     axes.plot(failed, values, label="out of tolerance", linestyle="none", color=FAILED, marker="X", markersize=9)
-    first = next(index for index in failed if report.layers[index].layer == report.first)
+    first = failed[0]
     axes.axvline(first, color=FAILED, linewidth=1, linestyle=":")
     right = first > len(report.layers) / 2
     note = axes.annotate(

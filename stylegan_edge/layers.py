@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +14,7 @@ from runtime.errors import InputError
 from stylegan_edge.options import Command
 
 if TYPE_CHECKING:
+    from exporter.checkpoints import Checkpoint
     from runtime.bundle import Bundle
     from runtime.golden import GoldenInputs
     from runtime.graphs import OpenGraphs
@@ -78,8 +78,8 @@ class LayerCheck:
     reports: list[LayerReport] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, options: LayerOptions, bundle: Bundle, checkpoint: Path | None) -> LayerCheck | None:
-        """Nothing where layers were not asked for. Raises what reading a checkpoint raises."""
+    def begin(cls, options: LayerOptions, bundle: Bundle, checkpoint: Checkpoint | None) -> LayerCheck | None:
+        """Nothing where layers were not asked for. Raises InputError where the checkpoint is not the bundle's."""
         if not options.per_layer:
             return None
         from runtime.golden import GoldenInputs
@@ -87,7 +87,7 @@ class LayerCheck:
         from runtime.layers.reference import StoredProbes
 
         golden = GoldenInputs.of(bundle)
-        stored = StoredProbes.of(golden)
+        stored = StoredProbes(golden)
         reference: LayerReference = stored if checkpoint is None else _network(golden, checkpoint)
         return cls(golden, reference, free_memory() if options.memory is None else options.memory * MIB)
 
@@ -121,15 +121,11 @@ class LayerCheck:
             _print_report(report)
 
 
-def _network(golden: GoldenInputs, checkpoint: Path) -> LayerReference:
-    from runtime.extras import require
-
-    require("torch")
-    from exporter import load_checkpoint
+def _network(golden: GoldenInputs, checkpoint: Checkpoint) -> LayerReference:
     from exporter.layers import NetworkReference
     from exporter.verify import matching
 
-    return NetworkReference(matching(golden.bundle, load_checkpoint(checkpoint)).completed().build(), golden)
+    return NetworkReference(matching(golden.bundle, checkpoint).completed().build(), golden)
 
 
 def _print_report(report: LayerReport) -> None:
@@ -171,11 +167,10 @@ def layer_cells(report: LayerReport) -> list[list[str]]:
 def conclusions(report: LayerReport) -> Sequence[str]:
     """What was found, a line each: the first layer out of tolerance, and what may be its cause."""
     where = f"{report.graph} {report.precision}"
-    if report.first is None:
+    if report.failure is None:
         lines = [f"{where}: every layer that was read is within its tolerance."]
     else:
-        own = next(item for item in report.layers if item.layer == report.first)
-        lines = [f"FAILED {where}: the first layer out of tolerance is {report.first}: {own.failures()[0]}"]
+        lines = [f"FAILED {where}: {report.failure}"]
         if not report.suspects:
             lines.append("  No known cause explains it.")
     return [*lines, *(f"  Suspected: {item.cause.value}: {item.evidence}." for item in report.suspects)]

@@ -22,10 +22,10 @@ from runtime.parity import FP32, Figures, all_passed
 from runtime.parity.views import Views
 from runtime.verification import SCHEMA_VERSION, Ran, Verification
 from runtime.verify import unseen, verify_golden
-from stylegan_edge.against_reference import AgainstReference
+from stylegan_edge.against_reference import AgainstReference, read_reference
 from stylegan_edge.display import print_figures
-from stylegan_edge.distribution import DistributionCheck
-from stylegan_edge.layers import LayerCheck
+from stylegan_edge.distribution import DistributionCheck, DistributionOptions
+from stylegan_edge.layers import LayerCheck, LayerOptions
 from stylegan_edge.picture_report import describe_plan, describe_views, pictures_of, print_pictures
 
 if TYPE_CHECKING:
@@ -55,6 +55,19 @@ class VerifyRun:
     missing: dict[str, str] = field(default_factory=dict)
     shown: dict[str, Views] = field(default_factory=dict)
     golden: dict[str, GoldenPictures] = field(default_factory=dict)
+
+    def begin(
+        self, batches: Sequence[int], layers: LayerOptions, distribution: DistributionOptions, options: RunOptions
+    ) -> None:
+        """Open what the graphs are compared with. The checkpoint is read once for all of it, and let go of here."""
+        checkpoint = None
+        if self.reference is not None:
+            checkpoint = read_reference(self.reference)
+            self.against = AgainstReference(
+                self.bundle, checkpoint, batches, self.samples, self.seed, self.perceptual_network, options.threads
+            )
+        self.layers = LayerCheck.begin(layers, self.bundle, checkpoint)
+        self.distribution = DistributionCheck.begin(distribution, self.bundle, checkpoint, self.seed, options)
 
     def add(
         self, precision: str, backend: BackendName, options: RunOptions, batches: Sequence[int], needed: bool

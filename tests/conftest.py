@@ -56,6 +56,31 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of `tiny_bundle`, for the command line."""
+    from exporter.checkpoints import write_safetensors
+
+    path = tmp_path_factory.mktemp("file") / "tiny.safetensors"
+    write_safetensors(tiny_checkpoint(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def half_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same generator in float32 and float16."""
+    return export(tiny_checkpoint(), tmp_path_factory.mktemp("half") / "bundle", precisions=("fp32", "fp16"))
+
+
+@pytest.fixture(scope="session")
+def avatars_bundle(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Bundle:
+    """The checkpoint that ships with the project, in float32 and float16, with pipeline graphs."""
+    from exporter import load_checkpoint
+
+    folder = tmp_path_factory.mktemp("avatars") / "bundle"
+    return export(load_checkpoint(demo_checkpoint), folder, precisions=("fp32", "fp16"), pipeline=True)
+
+
+@pytest.fixture(scope="session")
 def conditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A 16 px generator of three classes."""
     return export(tiny_checkpoint(c_dim=3), tmp_path_factory.mktemp("conditional") / "bundle")
@@ -73,6 +98,12 @@ def stylegan3_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     checkpoint = tiny_checkpoint(tiny_stylegan3_spec(radial=True))
     weights = {**checkpoint.weights, STORED_TRANSFORM: make_transform(90.0)}
     return export(dataclasses.replace(checkpoint, weights=weights), tmp_path_factory.mktemp("stylegan3") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def stylegan3_t_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A 16 px StyleGAN3-t."""
+    return export(tiny_checkpoint(tiny_stylegan3_spec()), tmp_path_factory.mktemp("stylegan3-t") / "bundle")
 
 
 @pytest.fixture(scope="session")

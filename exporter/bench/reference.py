@@ -123,7 +123,7 @@ class ReferenceEntrant:
         # Copies: what nobody can write into is no tensor to PyTorch.
         maps = [torch.tensor(array, device=self._place) for array in inputs.maps]
         transform = None if inputs.transform is None else torch.tensor(inputs.transform, device=self._place)
-        ws = style_rows(self._bundle, inputs.styles)
+        ws = self._bundle.mask.rows(inputs.styles)
         return lambda: (torch.from_numpy(ws).to(self._place), maps, transform)
 
     def memory(self) -> MemoryUse | None:
@@ -249,10 +249,3 @@ class Pixels(torch.nn.Module):
         image = self.synthesis.draw(ws, maps, transform)
         pixels = image.permute(0, 2, 3, 1) * PIXEL_SCALE + PIXEL_OFFSET
         return image, pixels.clamp(0, 255).to(torch.uint8)
-
-
-def style_rows(bundle: Bundle, styles: np.ndarray) -> np.ndarray:
-    """A graph's styles [N, K, w_dim] -> the network's [N, num_ws, w_dim]: its mask, where it has one."""
-    if bundle.manifest.options.identity_mask:
-        return styles
-    return np.einsum("lk,nkw->nlw", bundle.mask.matrix, styles.astype(np.float64)).astype(np.float32)

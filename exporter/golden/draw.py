@@ -120,14 +120,10 @@ def _ws(w: np.ndarray, psi: np.ndarray, mean: np.ndarray, mask: Mask) -> np.ndar
     images = []
     for sources, rows in zip(w, psi):
         if (rows == rows[0]).all():
-            images.append(_mixed(mask, towards_mean(sources, mean, rows[0])))
+            images.append(mask.rows(towards_mean(sources, mean, rows[0])))
         else:
-            images.append(towards_mean(_mixed(mask, sources), mean, rows[:, None]))
+            images.append(towards_mean(mask.rows(sources), mean, rows[:, None]))
     return np.stack(images)
-
-
-def _mixed(mask: Mask, sources: np.ndarray) -> np.ndarray:
-    return (mask.matrix @ sources.astype(np.float64)).astype(np.float32)
 
 
 @torch.no_grad()

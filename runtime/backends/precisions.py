@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from runtime.backends.base import BackendName
 from runtime.bundle import Bundle
+from runtime.errors import InputError
 from runtime.parity import BF16, FP32
 
 COMPUTED = {BackendName.OPENVINO: (BF16,)}
@@ -20,6 +23,14 @@ def precisions_on(bundle: Bundle, backend: BackendName) -> list[str]:
     backends = COMPUTED if backend is BackendName.AUTO else (backend,)
     computed = (item for one in backends for item in COMPUTED.get(one, ()) if is_computed(bundle, item, one))
     return [*bundle.precisions, *dict.fromkeys(computed)]
+
+
+def check_precisions(bundle: Bundle, backend: BackendName, names: Iterable[str]) -> None:
+    """Raise InputError for the first of some precisions that a backend can't draw the bundle in."""
+    known = precisions_on(bundle, backend)
+    for name in names:
+        if name not in known:
+            raise InputError(f"{bundle.path}: has no precision {name[:20]!r}, only {', '.join(known)}")
 
 
 def graph_precision(bundle: Bundle, name: str, precision: str, backend: BackendName) -> str:

@@ -157,7 +157,7 @@ class PassedOn(Stream):
         """Head and image, or an error."""
         try:
             return await self._handing.frame(message)
-        except RequestError as error:
+        except Exception as error:  # of one frame: the stream goes on
             return [error_message(None, error)]
 
 

@@ -16,7 +16,7 @@ from runtime.bundle import Bundle
 from runtime.golden.samples import GoldenSamples
 from runtime.latents import latents, one_hot
 from runtime.manifest import NoiseMode
-from runtime.noise import noise_arrays
+from runtime.noise import batched_noise, noise_arrays
 from runtime.spec import TRANSFORM, latent_names, noise_name
 from runtime.truncation import towards_mean
 
@@ -83,10 +83,7 @@ class GoldenInputs:
 
     def ws(self, images: np.ndarray) -> np.ndarray:
         """float32 [N, num_ws, w_dim]: the rows that the pipeline graph makes for the images, before any are fixed."""
-        if self.bundle.manifest.options.identity_mask:
-            return self.styles(images)
-        sources = self.samples.w[self.samples.sources[images]].astype(np.float64)
-        mixed = np.einsum("lk,nkw->nlw", self.bundle.mask.matrix, sources).astype(np.float32)
+        mixed = self.bundle.mask.rows(self.samples.w[self.samples.sources[images]])
         return towards_mean(mixed, self.bundle.w_avg, self.samples.psi[images][..., None])
 
     def synthesis(self, slots: np.ndarray) -> dict[str, np.ndarray]:
@@ -122,4 +119,4 @@ class GoldenInputs:
         if bundle.manifest.options.noise is not NoiseMode.EXPLICIT:
             return inputs
         per_image = [noise_arrays(bundle.spec, samples.noise_of(int(image)), bundle.stored_noise) for image in images]
-        return inputs | {noise_name(layer): np.concatenate(maps) for layer, maps in enumerate(zip(*per_image))}
+        return inputs | {noise_name(layer): array for layer, array in enumerate(batched_noise(per_image))}

@@ -73,10 +73,10 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
     else:
         figures, method = bisect(list(layers), reader.read), BISECTION
     figures += reader.pixels()
-    first = next((item.layer for item in figures if not item.passed), None)
+    first = next((item for item in figures if not item.passed), None)
     suspects: Sequence[Suspect] = ()
     if first is not None:
-        suspects = reference.suspects(reader.difference(first, figures, model.opset), subject.images)
+        suspects = reference.suspects(reader.difference(first, model.opset), subject.images)
     elif reader.unmarked > TOLERANCES[subject.precision].max_relative:
         told = f"its image differs by {reader.unmarked:.1e} of the range from that of the same graph with layers read"
         suspects = [Suspect(Cause.FUSION, told, None)]
@@ -88,7 +88,7 @@ def examine(subject: Subject, reference: LayerReference, memory: int) -> LayerRe
         against=reference.name,
         method=method,
         layers=tuple(figures),
-        first=first,
+        first=None if first is None else first.layer,
         suspects=tuple(suspects),
         unmarked=reader.unmarked,
     )
@@ -112,8 +112,6 @@ class _Reader:
         expected = self._reference.expected(outputs, subject.images)
         figures: list[LayerFigures] = []
         for item in outputs:
-            if item.name not in expected:
-                continue
             truth = expected.pop(item.name)
             values = self._reference.cut(item, measured.pop(item.name))
             # Mapping, and truncation behind it, are float32 in every precision.
@@ -131,14 +129,14 @@ class _Reader:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stylegan-edge-layers-")))
             values = {item: self._layers[item] for item in outputs}
-            marked, names = mark_bundle(subject.bundle, subject.precision, {subject.graph: values}, folder)
+            marked, names = mark_bundle(subject.bundle, subject.graph, subject.precision, values, folder)
             runner = subject.open_marked(marked, subject.graph)
             stack.callback(runner.close)
-            wanted = list(dict.fromkeys([*names[subject.graph].values(), *final]))
+            wanted = list(dict.fromkeys([*names.values(), *final]))
             results = dict(zip(wanted, runner.run(subject.inputs, wanted)))
         if final:
             self._compare_image(results[IMAGE])
-        return {item.name: results[name] for item, name in names[subject.graph].items()}
+        return {item.name: results[name] for item, name in names.items()}
 
     def _compare_image(self, marked: np.ndarray) -> None:
         """How far the graph as it is draws from the one that says more: a runtime may compute that in another way."""
@@ -165,21 +163,21 @@ class _Reader:
         spec = self._subject.bundle.spec
         return LayerOutput(PIXELS, spec.img_channels, spec.resolution)
 
-    def difference(self, layer: str, figures: Sequence[LayerFigures], opset: int) -> Difference:
+    def difference(self, own: LayerFigures, opset: int) -> Difference:
         """The first layer out of tolerance, with its values."""
         subject = self._subject
-        own = subject.bundle.precision_of(subject.graph, subject.precision)
-        reference, measured, border = self._kept[layer]
+        stored = subject.bundle.precision_of(subject.graph, subject.precision)
+        reference, measured, border = self._kept[own.layer]
         outputs = [*self._layers, self._pixels_output]
-        position = [item.name for item in outputs].index(layer)
+        position = [item.name for item in outputs].index(own.layer)
         return Difference(
             output=outputs[position],
-            own=next(item for item in figures if item.layer == layer),
+            own=own,
             position=position,
             precision=subject.precision,
             reference=reference,
             measured=measured,
             border=border,
             opset=opset,
-            expected_opset=subject.bundle.graph(subject.graph, own).opset,
+            expected_opset=subject.bundle.graph(subject.graph, stored).opset,
         )

@@ -1,4 +1,4 @@
-"""A bundle whose graphs put out what their layers do, so that every backend that runs a bundle can say it."""
+"""A bundle with a graph that puts out what its layers do, so that every backend that runs a bundle can say it."""
 
 from __future__ import annotations
 
@@ -48,36 +48,35 @@ def layers_of(spec: GeneratorSpec, graph: str, model: ModelFile) -> dict[LayerOu
 
 
 def mark_bundle(
-    bundle: Bundle, precision: str, wanted: Mapping[str, Mapping[LayerOutput, str]], folder: Path
-) -> tuple[Bundle, dict[str, dict[LayerOutput, str]]]:
-    """A copy of a bundle, without its engines, whose graphs have further outputs, all float32.
+    bundle: Bundle, graph: str, precision: str, wanted: Mapping[LayerOutput, str], folder: Path
+) -> tuple[Bundle, dict[LayerOutput, str]]:
+    """A copy of a bundle, without its engines, one of whose graphs has further outputs, all float32.
 
-    `wanted` has what each graph is to say, as `layers_of` found it. Also returns the output that each is in the copy.
+    `wanted` has what the graph is to say, as `layers_of` found it. Also returns the output that each is in the copy.
     """
-    graphs, files = dict(bundle.manifest.graphs), dict(bundle.manifest.files)
-    for name in files:
+    for name in bundle.manifest.files:
         _link(bundle.path / name, folder / name)
-    names: dict[str, dict[LayerOutput, str]] = {}
-    for graph, values in wanted.items():
-        own = bundle.precision_of(graph, precision)
-        info = bundle.graph(graph, own)
-        known = {item.name for item in info.outputs}
-        padded = bundle.spec.generation is Generation.STYLEGAN3
-        added = {
-            item: AddedOutput(value, _rank(item), own != FP32, item.channels if padded and item.size else None)
-            for item, value in values.items()
-            if value not in known
-        }
-        path = folder / info.file
-        path.unlink()
-        path.write_bytes(with_outputs((bundle.path / info.file).read_bytes(), list(added.values())))
-        names[graph] = {item: added[item].name if item in added else value for item, value in values.items()}
-        described = [_described(bundle.spec, item, output.name) for item, output in added.items()]
-        graphs[graph_key(graph, own)] = dataclasses.replace(info, outputs=(*info.outputs, *described))
-        files[info.file] = FileInfo(sha256_of_path(path), path.stat().st_size)
-    changed = dataclasses.replace(bundle.manifest, graphs=graphs, files=files)
+    own = bundle.precision_of(graph, precision)
+    info = bundle.graph(graph, own)
+    known = {item.name for item in info.outputs}
+    padded = bundle.spec.generation is Generation.STYLEGAN3
+    added = {
+        item: AddedOutput(value, _rank(item), own != FP32, item.channels if padded and item.size else None)
+        for item, value in wanted.items()
+        if value not in known
+    }
+    path = folder / info.file
+    path.unlink()
+    path.write_bytes(with_outputs((bundle.path / info.file).read_bytes(), list(added.values())))
+    described = [_described(bundle.spec, item, output.name) for item, output in added.items()]
+    marked = dataclasses.replace(info, outputs=(*info.outputs, *described))
+    changed = dataclasses.replace(
+        bundle.manifest,
+        graphs=bundle.manifest.graphs | {graph_key(graph, own): marked},
+        files=bundle.manifest.files | {info.file: FileInfo(sha256_of_path(path), path.stat().st_size)},
+    )
     (folder / MANIFEST).write_text(changed.to_text(), encoding="utf-8")
-    return Bundle(folder), names
+    return Bundle(folder), {item: added[item].name if item in added else value for item, value in wanted.items()}
 
 
 def _rank(item: LayerOutput) -> int:

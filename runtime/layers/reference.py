@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from runtime.errors import BundleError
-from runtime.golden import GoldenInputs, GoldenSamples
+from runtime.golden import GoldenInputs
 from runtime.layers.compare import border_of
 from runtime.layers.difference import Difference
 from runtime.layers.evidence import suspects_in
 from runtime.layers.marked import WS
 from runtime.layers.probes import cut_probes, probe_count, probe_pixels, split_probes
 from runtime.layers.reports import Suspect
-from runtime.spec import GeneratorSpec, LayerOutput
-
-RowsOf = Callable[[np.ndarray], np.ndarray]
-"""Numbers of golden images -> their rows of `ws`, float32 [N, num_ws, w_dim]."""
+from runtime.spec import LayerOutput
 
 
 @dataclass(frozen=True)
@@ -62,23 +59,15 @@ class StoredProbes:
     name = "stored values of the reference"
     knows_all = False
 
-    def __init__(self, spec: GeneratorSpec, golden: GoldenSamples, ws: RowsOf | None = None) -> None:
-        """`ws` makes the rows of `ws` of golden images, which follow from what is stored (None: they are not told).
-
-        Raises BundleError where the samples' probes are not of such a generator.
-        """
-        if golden.probes.shape[1] != probe_count(spec):
+    def __init__(self, golden: GoldenInputs) -> None:
+        """Raises BundleError where the samples' probes are not of the bundle's generator."""
+        spec, probes = golden.bundle.spec, golden.samples.probes
+        if probes.shape[1] != probe_count(spec):
             raise BundleError(
-                f"the golden samples keep {golden.probes.shape[1]} values of an image's layers, expected "
+                f"the golden samples keep {probes.shape[1]} values of an image's layers, expected "
                 f"{probe_count(spec)}; export the bundle again"
             )
-        self._probes = split_probes(spec, golden.probes)
-        self._ws = ws
-
-    @classmethod
-    def of(cls, golden: GoldenInputs) -> StoredProbes:
-        """All that a bundle tells of its layers. Raises BundleError where its probes are not of its generator."""
-        return cls(golden.bundle.spec, golden.samples, golden.ws)
+        self._golden, self._probes = golden, split_probes(spec, probes)
 
     def expected(self, outputs: Sequence[LayerOutput], images: np.ndarray) -> dict[str, Expected]:
         """The layers' values, by name."""
@@ -88,8 +77,8 @@ class StoredProbes:
             if item.name != WS
         }
         for item in outputs:
-            if item.name == WS and self._ws is not None:
-                found[WS] = Expected(whole_layer(item, self._ws(images)), whole_border(item))
+            if item.name == WS:  # which follows from what is stored
+                found[WS] = Expected(whole_layer(item, self._golden.ws(images)), whole_border(item))
         return found
 
     def cut(self, output: LayerOutput, measured: np.ndarray) -> np.ndarray:

@@ -80,6 +80,14 @@ class LayerReport:
         return self.first is None
 
     @property
+    def failure(self) -> str | None:
+        """Which layer is the first out of tolerance, and by how much; None where all are within."""
+        if self.first is None:
+            return None
+        own = next(item for item in self.layers if item.layer == self.first)
+        return f"the first layer out of tolerance is {self.first}: {own.failures()[0]}"
+
+    @property
     def growth(self) -> tuple[float | None, ...]:
         """By how much each layer multiplied the error of the one before it (None: nothing to multiply)."""
         errors = [item.rms for item in self.layers]

@@ -138,7 +138,7 @@ def _bundle(
 ) -> list[Figures]:
     __tracebackhide__ = True
     from runtime.backends import BackendName, RunOptions
-    from runtime.backends.precisions import precisions_on
+    from runtime.backends.precisions import check_precisions
     from runtime.bundle import Bundle
     from runtime.golden import GoldenInputs
     from runtime.golden.pictures import GoldenPictures
@@ -146,14 +146,8 @@ def _bundle(
     from runtime.verify import default_batches, verify_golden
 
     bundle = reference if isinstance(reference, Bundle) else Bundle(Path(reference))
-    try:
-        name = BackendName(backend)
-    except ValueError:
-        known = ", ".join(item.value for item in BackendName)
-        raise InputError(f"backend {backend!r} is unknown, expected one of {known}") from None
-    known_precisions = precisions_on(bundle, name)
-    if precision not in known_precisions:
-        raise InputError(f"{bundle.path}: has no precision {precision[:20]!r}, only {', '.join(known_precisions)}")
+    name = BackendName.of(backend)
+    check_precisions(bundle, name, [precision])
     pictures = GoldenPictures(GoldenInputs.of(bundle))
     with closing(OpenGraphs.open(bundle, name, RunOptions(threads=threads, gpu=gpu), precision)) as graphs:
         figures = verify_golden(bundle, graphs, batches or default_batches(bundle.spec), pictures)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.errors import StyleganEdgeError
 from runtime.server.about import About
 from runtime.server.errors import RequestError, status_of
 from runtime.server.images import Images
+from runtime.server.inference import rest
+from runtime.server.inference.models import InferenceModels
 from runtime.server.middleware import BearerTokens, RequestLog, error_response
+from runtime.server.page_routes import page_routes
 from runtime.server.service import Service
 from runtime.server.settings import Settings
+from runtime.server.snippets import Snippets
 from runtime.server.stream import Stream
 from runtime.server.tracing import TraceRequests
-
-PAGE = Path(__file__).parent / "page"
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -34,51 +34,48 @@ def create_app(settings: Settings) -> Starlette:
     `app.state.service` is the `Service` behind it. The end of the application's lifespan finishes what waits.
     """
     service = Service.load(settings)
+    try:
+        inference = InferenceModels(service)
+    except StyleganEdgeError:
+        service.close()
+        raise
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         freshening = asyncio.create_task(service.keep_fresh())
         yield
         freshening.cancel()
+        await asyncio.gather(*service.others)
         await asyncio.to_thread(service.close)
 
     middleware = [Middleware(RequestLog, metrics=service.metrics), Middleware(BearerTokens, tokens=settings.tokens)]
     if service.tracing is not None:
         middleware.append(Middleware(TraceRequests, tracing=service.tracing))
     app = Starlette(
-        routes=_routes(service),
+        routes=[*_routes(service), *rest.routes(inference)],
         middleware=middleware,
         exception_handlers={HTTPException: _http_error, StyleganEdgeError: _answer_errors(service)},
         lifespan=lifespan,
     )
-    app.state.service = service
+    app.state.service, app.state.inference = service, inference
     return app
 
 
 def _routes(service: Service) -> list[BaseRoute]:
     images, about = Images(service), About(service)
     return [
-        Route("/", _page),
-        Route("/favicon.ico", _favicon),
-        Mount("/static", StaticFiles(directory=PAGE)),
+        *page_routes(),
         Route("/healthz", about.healthz),
         Route("/readyz", about.readyz),
         Route("/metrics", about.metrics),
         Route("/openapi.json", about.openapi),
         Route("/v1/models", about.models),
         Route("/v1/generate", images.generate, methods=["POST"]),
+        Route("/v1/code", Snippets(service).code, methods=["POST"]),
         Route("/v1/mix", images.mix, methods=["POST"]),
         Route("/v1/image/{seed:int}.{suffix}", images.image),
         WebSocketRoute("/v1/stream", Stream(service).answer),
     ]
-
-
-async def _page(_: Request) -> Response:
-    return FileResponse(PAGE / "index.html")
-
-
-async def _favicon(_: Request) -> Response:
-    return FileResponse(PAGE / "favicon.svg", media_type="image/svg+xml")
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

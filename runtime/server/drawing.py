@@ -17,6 +17,9 @@ from runtime.noise import Noise, batched_noise, check_seed, check_whole, noise_a
 from runtime.transforms import check_transform
 from runtime.truncation import towards_mean
 
+BOTH = "pixels and image"
+"""An output of one drawing that has both."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -40,12 +43,13 @@ class Edit:
 class Picture:
     """All that one image is made of.
 
-    `mask` [num_ws, K] mixes the K sources (None: one source, or those that the bundle's own mask mixes). `noise` is
-    "const", "none", a seed, or one array [1, 1, H, W] a noisy layer; `transform` is [1, 3, 3].
+    `psi` is a factor for the first `cutoff` rows, or [num_ws], one for each row whatever `cutoff` says. `mask`
+    [num_ws, K] mixes the K sources (None: one source, or those that the bundle's own mask mixes). `noise` is "const",
+    "none", a seed, or one array [1, 1, H, W] a noisy layer; `transform` is [1, 3, 3].
     """
 
     sources: tuple[Source, ...]
-    psi: float = 1.0
+    psi: float | np.ndarray = 1.0
     cutoff: Cutoff = "own"
     mask: np.ndarray | None = None
     edits: tuple[Edit, ...] = ()
@@ -66,7 +70,7 @@ def check_picture(generator: Generator, picture: Picture) -> None:
     """Raise InputError where a picture can't be drawn, so that it never stands in a batch with others."""
     spec = generator.spec
     if picture.mask is not None:
-        if generator.seeds_per_image > 1:
+        if _mixes(generator):
             raise InputError("this bundle was exported with --mix, so its mask is fixed; leave mix out")
         check_mask(picture.mask, spec.num_ws)
     expected = generator.seeds_per_image if picture.mask is None else picture.mask.shape[-1]
@@ -74,8 +78,7 @@ def check_picture(generator: Generator, picture: Picture) -> None:
         raise InputError(f"{len(picture.sources)} latents given for an image, expected {expected}: one a mixing source")
     for source in picture.sources:
         _check_source(generator, source)
-    # Truncated here and thrown away: what the generator refuses to truncate, it refuses now.
-    generator.styles(np.zeros((generator.seeds_per_image, spec.w_dim), np.float32), picture.psi, picture.cutoff)
+    _check_truncation(generator, picture.psi, picture.cutoff)
     for edit in picture.edits:
         _check_edit(generator, edit)
     _check_surroundings(generator, picture.noise, picture.transform)
@@ -87,10 +90,40 @@ def check_styled(generator: Generator, item: Styled) -> None:
     _check_surroundings(generator, item.noise, item.transform)
 
 
+def _mixes(generator: Generator) -> bool:
+    """Whether the bundle's graph mixes sources: rows share their style, and a mask of one's own can't apply."""
+    return not generator.bundle.manifest.options.identity_mask
+
+
+def _check_truncation(generator: Generator, psi: float | np.ndarray, cutoff: Cutoff) -> None:
+    if isinstance(psi, np.ndarray):
+        for factor in floats("psi", psi, (generator.spec.num_ws,)):
+            check_psi(factor)
+        if _mixes(generator):
+            _source_factors(generator, psi)
+        return
+    generator.check_truncation(psi, cutoff)
+
+
+def _source_factors(generator: Generator, psi: np.ndarray) -> np.ndarray:
+    """The factor [K, 1] of each source that the graph mixes, of those of the rows [num_ws] that it has a part in."""
+    factors = []
+    for source, column in enumerate(generator.bundle.mask.matrix.T):
+        rows = np.flatnonzero(column)
+        shared = psi[rows] if len(rows) else np.ones(1, np.float32)
+        if (shared != shared[0]).any():
+            raise InputError(
+                f"psi differs between rows {rows[0]} and {rows[np.argmax(shared != shared[0])]}, which share source "
+                f"{source} of the mask that this bundle was exported with; give all rows of a source the same factor"
+            )
+        factors.append(shared[0])
+    return np.array(factors, np.float32)[:, None]
+
+
 def _check_source(generator: Generator, source: Source) -> None:
     spec = generator.spec
     if source.ws is not None:
-        if generator.seeds_per_image > 1 and len(np.unique(source.ws, axis=0)) > 1:
+        if _mixes(generator) and len(np.unique(source.ws, axis=0)) > 1:
             raise InputError("this bundle was exported with --mix, so its sources are w of one row; give w [w_dim]")
         floats("w", source.ws, (spec.num_ws, spec.w_dim))
         return
@@ -111,7 +144,7 @@ def _check_edit(generator: Generator, edit: Edit) -> None:
     wrong = [row for row in edit.rows if not 0 <= row < spec.num_ws]
     if wrong:
         raise InputError(f"style row {wrong[0]} is out of range, expected 0 to {spec.num_ws - 1}")
-    if generator.seeds_per_image > 1 and (edit.direction.ndim == 2 or len(edit.rows) != spec.num_ws):
+    if _mixes(generator) and (edit.direction.ndim == 2 or len(edit.rows) != spec.num_ws):
         raise InputError("this bundle was exported with --mix, so an edit takes all rows alike; leave layers out")
 
 
@@ -129,17 +162,22 @@ def _check_surroundings(generator: Generator, noise: Noise, transform: np.ndarra
         check_transform(transform, 1)
 
 
-def draw_pictures(generator: Generator, pictures: Sequence[Picture], output: str = "pixels") -> list[np.ndarray]:
-    """Draw pictures that `check_picture` let pass: one "pixels" [H, W, C] or "image" [C, H, W] each, in order."""
+def draw_pictures(generator: Generator, pictures: Sequence[Picture], output: str = "pixels") -> list[Any]:
+    """Draw pictures that `check_picture` let pass, in order.
+
+    Each is "pixels" [H, W, C], "image" [C, H, W], or for `BOTH` the two of them, drawn once.
+    """
     styles = styles_of(generator, pictures)
     return draw_styled(generator, [Styled(row, p.noise, p.transform) for row, p in zip(styles, pictures)], output)
 
 
-def draw_styled(generator: Generator, items: Sequence[Styled], output: str = "pixels") -> list[np.ndarray]:
+def draw_styled(generator: Generator, items: Sequence[Styled], output: str = "pixels") -> list[Any]:
     """The same for given styles."""
     styles = np.stack([item.styles for item in items])
     noise = _batch_noise(generator, [item.noise for item in items])
     transform = _batch_transform(generator, [item.transform for item in items])
+    if output == BOTH:
+        return list(zip(*generator.synthesize_outputs(styles, noise, ("pixels", "image"), len(items), transform)))
     return list(generator.synthesize(styles, noise, output, batch=len(items), transform=transform))
 
 
@@ -158,7 +196,7 @@ def _map(generator: Generator, latents: Sequence[Source]) -> list[np.ndarray]:
     """`w` [w_dim] of each latent; one that stands twice is mapped once."""
     if not latents:
         return []
-    keys = [_key(source) for source in latents]
+    keys = [key_of(source) for source in latents]
     once = dict(zip(keys, latents))
     z = np.stack([source.z for source in once.values() if source.z is not None])
     c = np.stack([source.c for source in once.values() if source.c is not None]) if generator.spec.c_dim else None
@@ -166,14 +204,18 @@ def _map(generator: Generator, latents: Sequence[Source]) -> list[np.ndarray]:
     return [w[key] for key in keys]
 
 
-def _key(source: Source) -> tuple[bytes, ...]:
+def key_of(source: Source) -> tuple[bytes, ...]:
+    """What tells a latent with its label from others."""
     return tuple(array.tobytes() for array in (source.z, source.c) if array is not None)
 
 
 def _styles(generator: Generator, picture: Picture, ws: Sequence[np.ndarray]) -> np.ndarray:
-    if generator.seeds_per_image > 1:
+    if _mixes(generator):
         single = np.stack([w if w.ndim == 1 else w[0] for w in ws])
-        styles = generator.styles(single, picture.psi, picture.cutoff)[0]
+        if isinstance(picture.psi, np.ndarray):
+            styles = towards_mean(single, generator.bundle.w_avg, _source_factors(generator, picture.psi))
+        else:
+            styles = generator.styles(single, picture.psi, picture.cutoff)[0]
         every = tuple(range(len(styles)))
         return _edited(styles, [Edit(edit.direction, edit.amount, every) for edit in picture.edits])
     truncated = [_truncate(generator, w, picture.psi, picture.cutoff) for w in ws]
@@ -181,11 +223,13 @@ def _styles(generator: Generator, picture: Picture, ws: Sequence[np.ndarray]) ->
     return _edited(mixed, picture.edits)
 
 
-def _truncate(generator: Generator, w: np.ndarray, psi: float, cutoff: Cutoff) -> np.ndarray:
+def _truncate(generator: Generator, w: np.ndarray, psi: float | np.ndarray, cutoff: Cutoff) -> np.ndarray:
     """`w` [w_dim] or [num_ws, w_dim] -> truncated [num_ws, w_dim]."""
     spec = generator.spec
-    rows = spec.default_cutoff if cutoff == "own" else cutoff
     ws = np.array(np.broadcast_to(w, (spec.num_ws, spec.w_dim)), np.float32)
+    if isinstance(psi, np.ndarray):
+        return towards_mean(ws, generator.bundle.w_avg, psi[:, None])
+    rows = spec.default_cutoff if cutoff == "own" else cutoff
     ws[:rows] = towards_mean(ws[:rows], generator.bundle.w_avg, check_psi(psi))
     return ws
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.errors import BundleError, InputError, StyleganEdgeError
+from runtime.errors import InputError, StyleganEdgeError
 
 CLIENT_CLOSED = 499
 """What proxies log where the client has left: nobody reads the answer."""
@@ -26,6 +26,12 @@ class UnauthorizedError(RequestError):
     """It carries no token that the server knows."""
 
     status = 401
+
+
+class ForeignPageError(RequestError):
+    """A browser asks for a page of another site."""
+
+    status = 403
 
 
 class NotFoundError(RequestError):
@@ -70,6 +76,12 @@ class ClientClosedError(RequestError):
     status = CLIENT_CLOSED
 
 
+class NotOfferedError(RequestError):
+    """A part of a protocol that this server does without."""
+
+    status = 501
+
+
 class DrainingError(RequestError):
     """The server is about to end."""
 
@@ -86,4 +98,4 @@ def status_of(error: StyleganEdgeError) -> int:
     """The HTTP status of an error: 4xx where the caller can mend it, 500 where the device or the bundle failed."""
     if isinstance(error, RequestError):
         return error.status
-    return 400 if isinstance(error, InputError) and not isinstance(error, BundleError) else 500
+    return 400 if isinstance(error, InputError) else 500

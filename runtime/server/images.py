@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runtime.images import contact_sheet
-from runtime.server.bodies import check_depth, read_body
+from runtime.server.bodies import read_json
 from runtime.server.drawing import Picture
 from runtime.server.encoding import MEDIA_TYPES, SUFFIXES, Answer, Form, choose_form, pack
-from runtime.server.errors import BadRequestError, NotFoundError, UnsupportedTypeError
+from runtime.server.errors import BadRequestError, NotFoundError
 from runtime.server.models import Model
 from runtime.server.parameters import GenerateParameters, MixParameters, read_parameters
 from runtime.server.planning import numbers, plan_generate, plan_mix
@@ -75,14 +75,7 @@ class Images:
         return _response(await self._pack(pixels, ["image"], Form(form), asked.quality), kept)
 
     async def _document(self, request: Request) -> bytes:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            # Also what keeps other sites' forms out: a browser asks before it sends JSON elsewhere.
-            raise UnsupportedTypeError(f"the body is {kind[:60] or 'of no type'}, expected application/json")
-        limits = self._service.settings.limits
-        body = await read_body(request, limits)
-        check_depth(body, limits)
-        return body
+        return await read_json(request, self._service.settings.limits)
 
     async def _draw(self, request: Request, model: Model, pictures: Sequence[Picture]) -> list[np.ndarray]:
         since = request.state.since

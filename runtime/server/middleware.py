@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -18,6 +19,8 @@ from runtime.server.metrics import Metrics
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v2/health/live", "/v2/health/ready"})
 """What is answered without a token: the page, which asks for one, and whether the server lives."""
+DEFECT = "a defect of the server; its log has the request's id, and what happened"
+"""What is answered where the server itself failed: what it knows of that is nobody's else."""
 OPEN_FOLDERS = ("/static/",)
 TOKEN_PROTOCOL = "bearer."  # noqa: S105
 """Browsers can't send headers with a WebSocket: a subprotocol of this beginning carries the token instead."""
@@ -75,7 +78,7 @@ class RequestLog:
             _log.exception("a defect: %s", type(error).__name__)
             self._metrics.errors.labels(type(error).__name__).inc()
             if status == 0 and scope["type"] == "http":
-                answer = error_response("a defect of the server; its log has the request's id", 500)
+                answer = error_response(DEFECT, 500)
                 await answer(scope, receive, telling)
         finally:
             self._tell(scope, status or CLIENT_CLOSED, time.perf_counter() - start)
@@ -128,5 +131,16 @@ class BearerTokens:
             for item in scope.get("subprotocols", [])
             if item.startswith(TOKEN_PROTOCOL)
         ]
-        matches = [hmac.compare_digest(item.encode(), known) for item in given for known in self._tokens]
-        return any(matches)  # of all, compared in the same time whichever is right
+        return is_known(given, self._tokens)
+
+
+def is_own_page(headers: Headers) -> bool:
+    """Whether a page that asks is this server's own, where browsers don't see to it. Other clients name no origin."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def is_known(given: Iterable[str], tokens: Iterable[bytes]) -> bool:
+    """Whether one of the given tokens is one of those that are let in."""
+    matches = [hmac.compare_digest(item.encode(), known) for item in given for known in tokens]
+    return any(matches)  # of all, compared in the same time whichever is right

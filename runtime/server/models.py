@@ -21,12 +21,12 @@ from runtime.files import sha256_of_path
 from runtime.generator import Generator
 from runtime.manifest import MANIFEST
 from runtime.parity import FP32
-from runtime.server.drawing import Picture, Source, check_picture, draw_pictures, draw_styled
+from runtime.server.drawing import BOTH, Picture, Source, check_picture, draw_pictures, draw_styled
 from runtime.server.errors import NotFoundError
 
 MAX_ATTEMPTS = 5
 """A bundle may be replaced while it is read, and is then read again; whoever replaces it more often does not rest."""
-OUTPUTS = ("pixels", "image")
+OUTPUTS = ("pixels", "image", BOTH)
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 _log = logging.getLogger(__name__)
@@ -86,10 +86,10 @@ class Drawings:
     generator: Generator
     output: str
     max_batch: int
-    draw: Callable[[Generator, Sequence[Any], str], list[np.ndarray]]
+    draw: Callable[[Generator, Sequence[Any], str], list[Any]]
 
-    def run(self, items: Sequence[Any]) -> list[np.ndarray]:
-        """Draw a batch, [H, W, C] or [C, H, W] each."""
+    def run(self, items: Sequence[Any]) -> list[Any]:
+        """Draw a batch, [H, W, C] or [C, H, W] each, or both."""
         return self.draw(self.generator, items, self.output)
 
 

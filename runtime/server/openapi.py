@@ -11,6 +11,15 @@ from runtime.server.parameters import GenerateParameters, MixParameters, StreamP
 
 _REFERENCES = "#/components/schemas/{model}"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_CODE = {
+    "type": "object",
+    "properties": {
+        "command": {"type": ["string", "null"], "description": "Null where no command line draws it."},
+        "python": {"type": "string"},
+        "curl": {"type": "string"},
+    },
+    "required": ["command", "python", "curl"],
+}
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "seed": {"summary": "One image", "value": {"seed": 42, "psi": 0.7}},
     "seeds": {"summary": "Several, as multipart or ZIP", "value": {"seeds": "0-3", "psi": 0.7}},
@@ -54,6 +63,14 @@ def _paths() -> dict[str, Any]:
     images = dict.fromkeys((*MEDIA_TYPES.values(), ZIP, MULTIPART), _BINARY)
     return {
         "/v1/generate": {"post": _post("Draw images", "GenerateParameters", _EXAMPLES, images)},
+        "/v1/code": {
+            "post": _post(
+                "The command line, the Python and the curl that draw one image again",
+                "GenerateParameters",
+                {"seed": _EXAMPLES["seed"], "mix": _EXAMPLES["mix"]},
+                {"application/json": {"schema": _CODE}},
+            )
+        },
         "/v1/mix": {
             "post": _post(
                 "Draw a grid that mixes the styles of rows and columns",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,13 +17,16 @@ DEFAULT_QUALITY = 90
 MAX_SHOWN_PLACE = 60
 """Characters of the place of a wrong value that a message shows."""
 
+Item = TypeVar("Item")
+Listed = Annotated[list[Item], Field(fail_fast=True)]
+"""A list of which the first wrong item is enough: a body has room for millions, each told in a kilobyte."""
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-Vector = list[Number]
+Vector = Listed[Number]
 ClassNumber = Annotated[int, Field(ge=0)]
 ImageFormat = Literal["png", "jpeg", "webp", "raw"]
 Layers = Annotated[
-    str | list[int] | None,
+    str | Listed[int] | None,
     Field(description="Style rows, as '0-6,9', a list, or 'coarse', 'middle' or 'fine'; all where left out."),
 ]
 
@@ -39,7 +42,7 @@ class MixTerm(Parameters):
 
     seed: Seed | None = None
     z: Vector | None = Field(None, description="Latent [z_dim].")
-    w: Vector | list[Vector] | None = Field(None, description="Style [w_dim] or [num_ws, w_dim].")
+    w: Vector | Listed[Vector] | None = Field(None, description="Style [w_dim] or [num_ws, w_dim].")
     class_: ClassNumber | None = Field(None, alias="class", description="Its class [default: the image's].")
     layers: Layers = None
     weight: Number = 1.0
@@ -48,7 +51,7 @@ class MixTerm(Parameters):
 class EditTerm(Parameters):
     """`amount` times a direction, added to some rows after truncation and mixing."""
 
-    direction: str | Vector | list[Vector] = Field(description="A direction of the bundle by name, or its numbers.")
+    direction: str | Vector | Listed[Vector] = Field(description="A direction of the bundle by name, or its numbers.")
     amount: Number
     layers: Layers = None
 
@@ -63,15 +66,15 @@ class DrawingParameters(Parameters):
     cutoff: Annotated[int, Field(ge=0)] | Literal["own"] | None = Field(
         "own", description="Truncate the first rows only; null: all, 'own': as the checkpoint's own code does."
     )
-    class_: ClassNumber | list[ClassNumber] | None = Field(
+    class_: ClassNumber | Listed[ClassNumber] | None = Field(
         None, alias="class", description="Class of a conditional model: one, or one an image."
     )
     noise: Literal["const", "none"] | Seed = Field("const", description="The checkpoint's own, none, or a seed.")
     rotate: Number | None = Field(None, description="Degrees counter-clockwise, of a StyleGAN3.")
-    translate: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = Field(
+    translate: Annotated[Listed[Number], Field(min_length=2, max_length=2)] | None = Field(
         None, description="Image widths right and down, of a StyleGAN3."
     )
-    edit: EditTerm | Annotated[list[EditTerm], Field(max_length=MAX_TERMS)] = Field(default_factory=list)
+    edit: EditTerm | Annotated[Listed[EditTerm], Field(max_length=MAX_TERMS)] = Field(default_factory=list)
     format: ImageFormat | None = Field(None, description="Of the images; the Accept header may say it as well.")
     quality: Annotated[int, Field(ge=1, le=100)] = Field(DEFAULT_QUALITY, description="Of JPEG and WebP.")
 
@@ -80,12 +83,12 @@ class GenerateParameters(DrawingParameters):
     """Images of a seed, seeds, latents `z` or styles `w`: one of the four. A mixing bundle takes K an image."""
 
     seed: Seed | None = None
-    seeds: list[Seed] | str | None = Field(None, description="A list, or as '0-7,42'.")
-    z: Vector | list[Vector] | None = Field(None, description="Latents [z_dim] or [N, z_dim].")
-    w: Vector | list[Vector] | list[list[Vector]] | None = Field(
+    seeds: Listed[Seed] | str | None = Field(None, description="A list, or as '0-7,42'.")
+    z: Vector | Listed[Vector] | None = Field(None, description="Latents [z_dim] or [N, z_dim].")
+    w: Vector | Listed[Vector] | Listed[Listed[Vector]] | None = Field(
         None, description="Styles before truncation, [w_dim], [N, w_dim] or [N, num_ws, w_dim]."
     )
-    mix: MixTerm | Annotated[list[MixTerm], Field(max_length=MAX_TERMS)] = Field(
+    mix: MixTerm | Annotated[Listed[MixTerm], Field(max_length=MAX_TERMS)] = Field(
         default_factory=list, description="Blended in one after the other."
     )
 
@@ -93,8 +96,8 @@ class GenerateParameters(DrawingParameters):
 class MixParameters(DrawingParameters):
     """A grid as `stylegan-edge mix` draws it: each mix takes `layers` from its column's seed."""
 
-    rows: list[Seed] | str
-    cols: list[Seed] | str
+    rows: Listed[Seed] | str
+    cols: Listed[Seed] | str
     layers: Layers
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from runtime.errors import InputError
 from runtime.generator import Generator
+from runtime.images import MAX_SHEET_SIDE
 from runtime.latents import parse_numbers
 from runtime.server.drawing import Edit, Picture, Source, check_picture
 from runtime.server.errors import BadRequestError
@@ -88,6 +89,9 @@ def plan_mix(generator: Generator, asked: MixParameters, limits: Limits) -> tupl
         cell for row in rows for cell in [(row, None), *((row, col) for col in cols)]
     ]
     check_count(generator, len(cells), limits)
+    side = max(len(rows), len(cols)) + 1
+    if side * generator.spec.resolution > MAX_SHEET_SIDE:
+        raise BadRequestError(f"a grid {side} images long is over {MAX_SHEET_SIDE} px; ask for fewer rows or columns")
     if isinstance(asked.class_, list):
         raise InputError("class is a list, expected one for the whole grid")
     labels = _labels(generator, asked.class_, 1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
-from urllib.parse import urlsplit
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -14,6 +15,7 @@ from runtime.errors import StyleganEdgeError
 from runtime.server.bodies import check_depth
 from runtime.server.encoding import encode
 from runtime.server.errors import BadRequestError, status_of
+from runtime.server.middleware import DEFECT, is_own_page
 from runtime.server.parameters import StreamParameters, read_parameters
 from runtime.server.planning import plan_generate
 from runtime.server.service import Service
@@ -24,6 +26,7 @@ FRAME_FORMAT = "jpeg"
 """Of frames unless a message names another: the quickest to make and to show."""
 PROTOCOL = "stylegan-edge"
 """The subprotocol that is spoken here; a client that sends a token as one names this too."""
+_log = logging.getLogger(__name__)
 FOREIGN, TOO_LARGE = 1008, 1009
 """Codes that close a connection: against the rules, and a message too large."""
 
@@ -40,7 +43,7 @@ class Stream:
         A message is the JSON of `StreamParameters`. Each frame is a text message, {"id", "ms", "format", "width",
         "height"}, then a binary one, the image. A message that came while a frame was drawn replaces one that waits.
         """
-        if not _same_origin(socket):
+        if not is_own_page(socket.headers):
             await socket.close(FOREIGN, "asked by a page of another site")
             return
         wanted = socket.scope.get("subprotocols", [])
@@ -75,7 +78,7 @@ class Stream:
             asked: StreamParameters = read_parameters(StreamParameters, document)
             identity = asked.id
             return await self._frame(asked)
-        except StyleganEdgeError as error:
+        except Exception as error:  # of one frame: the stream goes on
             self._service.metrics.errors.labels(type(error).__name__).inc()
             return [error_message(identity, error)]
 
@@ -96,9 +99,16 @@ class Stream:
         return [json.dumps({**head, "width": width, "height": height}), frame]
 
 
-def error_message(identity: int | None, error: StyleganEdgeError) -> str:
+def error_message(identity: int | None, error: Exception) -> str:
     """What a client is told in place of a frame."""
-    return json.dumps({"id": identity, "error": str(error), "status": status_of(error)})
+    return json.dumps({"id": identity, **_told(error)})
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    if isinstance(error, StyleganEdgeError):
+        return {"error": str(error), "status": status_of(error)}
+    _log.exception("a defect: %s", type(error).__name__)
+    return {"error": DEFECT, "status": 500}
 
 
 class _Newest:
@@ -117,9 +127,3 @@ class _Newest:
         self._there.clear()
         message, self._message = self._message, None
         return message or ""
-
-
-def _same_origin(socket: WebSocket) -> bool:
-    """Whether a browser's page is this server's own: WebSockets are not kept apart by the browser. Others have none."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")

@@ -173,10 +173,10 @@ class Worker:
         self._failures = 0
         self._pace += SMOOTHING * (seconds / len(batch) - self._pace)
         waited = [start - task.since for task in batch]
-        if self._observer is not None:
-            self._observer.batch_done(self.name, len(batch), waited, seconds)
         for task, value, wait in zip(batch, values, waited):
             task.future.set_result(Result(value, wait, seconds, len(batch)))
+        if self._observer is not None:  # now that nobody waits for it
+            self._observer.batch_done(self.name, len(batch), waited, seconds)
 
     def _failed(self, batch: list[_Task], error: Exception) -> None:
         """Run each alone, so that none fails for another's sake; one that was alone has failed."""

@@ -35,6 +35,7 @@ TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
 )
 @click.option("--max-queue", type=click.IntRange(min=1), metavar="N", help="Images that may wait [default: 256].")
 @click.option("--max-body", type=click.IntRange(min=1), metavar="BYTES", help="Body of a request [default: 67108864].")
+@click.option("--max-document", type=click.IntRange(min=1), metavar="BYTES", help="JSON under /v1 [default: 4194304].")
 @click.option("--max-json-depth", type=click.IntRange(min=1), metavar="N", help="Nested brackets [default: 32].")
 @click.option("--max-connections", type=click.IntRange(min=1), metavar="N", help="At a time [default: 1024].")
 @click.option(
@@ -57,7 +58,12 @@ TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
     "--ssl-certfile", type=click.Path(path_type=Path), metavar="PEM", help="Speak TLS, with this certificate."
 )
 @click.option("--ssl-keyfile", type=click.Path(path_type=Path), metavar="PEM", help="The certificate's key.")
-@click.option("--grpc-port", type=click.IntRange(0, 65535), metavar="PORT", help="Answer gRPC there too.")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Speak the Open Inference Protocol by gRPC there too.",
+)
 @click.option("--trace-share", type=click.FloatRange(0, 1), default=0.0, help="Share of requests to trace.")
 @click.option("--trace-endpoint", metavar="URL", help="OpenTelemetry collector (OTLP over HTTP) that traces go to.")
 @running_options
@@ -94,6 +100,7 @@ def _settings(bundles: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, A
     limits = Limits(
         **given(
             "max_body",
+            "max_document",
             "max_json_depth",
             "max_images",
             "max_pixels",
@@ -110,7 +117,12 @@ def _settings(bundles: tuple[str, ...], options: dict[str, Any]) -> tuple[Any, A
         **given("cache_seconds", "reload_seconds", "trace_share", "trace_endpoint"),
     )
     listening = Listening(
-        options["host"], options["port"], options["ssl_certfile"], options["ssl_keyfile"], options["drain_seconds"]
+        options["host"],
+        options["port"],
+        options["ssl_certfile"],
+        options["ssl_keyfile"],
+        options["drain_seconds"],
+        options["grpc_port"],
     )
     return settings, listening
 

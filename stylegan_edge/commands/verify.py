@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_edge.distribution import DistributionCheck, DistributionOptions, distribution_options
-from stylegan_edge.layers import LayerCheck, LayerOptions, layer_options
+from stylegan_edge.distribution import DistributionOptions, distribution_options
+from stylegan_edge.layers import LayerOptions, layer_options
 from stylegan_edge.options import (
     BUNDLE,
     FORCE,
@@ -105,7 +105,7 @@ def command(
     from runtime.images import open_image_folder
     from runtime.verification import document_of
     from runtime.verify import default_batches
-    from stylegan_edge.against_reference import AgainstReference, check_reference_given, worst_names, write_worst
+    from stylegan_edge.against_reference import check_reference_given, worst_names, write_worst
     from stylegan_edge.display import print_json, status
     from stylegan_edge.verify_run import VerifyRun
 
@@ -125,10 +125,7 @@ def command(
 
             write_report = stack.enter_context(open_report(report, force))
         stack.enter_context(status(f"Verifying {bundle}"))
-        if reference is not None:
-            run.against = AgainstReference(opened, reference, sizes, samples, seed, lpips, threads)
-        run.layers = LayerCheck.begin(layers, opened, reference)
-        run.distribution = DistributionCheck.begin(asked, opened, reference, seed, options)
+        run.begin(sizes, layers, asked, options)
         for name in names:
             run.add(name, BackendName(backend), options, sizes, needed=precision is not None)
         if folder is not None and run.against is not None:
@@ -147,12 +144,8 @@ def command(
 
 def _precisions(bundle: Bundle, backend: BackendName, text: str | None) -> list[str]:
     """Those asked for, or all graphs'. Raises InputError for one that the backend can't draw the bundle in."""
-    from runtime.backends.precisions import precisions_on
-    from runtime.errors import InputError
+    from runtime.backends.precisions import check_precisions
 
-    known = precisions_on(bundle, backend)
     names = bundle.precisions if text is None else [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(f"{bundle.path}: has no precision {unknown[0][:20]!r}, only {', '.join(known)}")
+    check_precisions(bundle, backend, names)
     return names

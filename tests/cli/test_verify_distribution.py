@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter import export, load_checkpoint
 from exporter.checkpoints import write_safetensors
 from runtime import Bundle
 from stylegan_edge.cli import run
@@ -21,14 +20,6 @@ FIGURES = [f"{figure} of {what}" for what in ("w", "pixels") for figure in ("mea
 FIGURES += ["path length in Z", "path length in W"]
 
 
-@pytest.fixture(scope="module")
-def avatars(tmp_path_factory: pytest.TempPathFactory, demo_checkpoint: Path) -> Bundle:
-    """The checkpoint that ships with the project, in float32 and float16."""
-    return export(
-        load_checkpoint(demo_checkpoint), tmp_path_factory.mktemp("avatars") / "bundle", precisions=("fp32", "fp16")
-    )
-
-
 def _verify(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     code = run(["verify", *map(str, arguments)])
     captured = capsys.readouterr()
@@ -37,11 +28,11 @@ def _verify(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 
 
 def test_the_bundled_checkpoint_against_pytorch(
-    avatars: Bundle, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    avatars_bundle: Bundle, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = _verify(
         capsys,
-        *(avatars.path, "--reference", demo_checkpoint, "--samples", "1", "--batch", "1"),
+        *(avatars_bundle.path, "--reference", demo_checkpoint, "--samples", "1", "--batch", "1"),
         *("--distribution", "60", "--path-epsilon", "1e-2", "--json"),
     )
     document = json.loads(text)
@@ -57,9 +48,13 @@ def test_the_bundled_checkpoint_against_pytorch(
     assert all(0 <= item["difference"] <= item["sampling_error"] for item in found["figures"])
 
 
-def test_without_a_checkpoint_float32_is_the_reference(avatars: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_checkpoint_float32_is_the_reference(
+    avatars_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The graph that is the reference is not judged by itself; float16 is, but for steps below its rounding."""
-    code, text = _verify(capsys, avatars.path, "--batch", "1", "--distribution", "40", "--backend", "onnxruntime")
+    code, text = _verify(
+        capsys, avatars_bundle.path, "--batch", "1", "--distribution", "40", "--backend", "onnxruntime"
+    )
     assert code == 0
     assert "Not judged: all of fp32: the reference is this very graph; --reference CHECKPOINT" in text
     assert "path length in W of fp16" in text

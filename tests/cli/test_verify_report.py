@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import jsonschema
 import numpy as np
@@ -17,6 +18,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+import exporter
 from runtime import Bundle
 from runtime.verification import document_schema
 from stylegan_edge.cli import EXIT_CHECK_FAILED, run
@@ -71,11 +73,16 @@ def _report(bundle: Bundle, *options: str) -> tuple[int, Page, dict[str, Any]]:
     return code, Page(Path("new/report.html").read_text()), document
 
 
-def test_a_report_of_all_there_is(folder: Path, tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_of_all_there_is(
+    folder: Path, tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
+    reading = Mock(wraps=exporter.load_checkpoint)
+    monkeypatch.setattr(exporter, "load_checkpoint", reading)
     options = ("--reference", "sound.safetensors", "--samples", "2", "--per-layer", "--distribution", "40")
     code, page, document = _report(tiny_bundle, *options, "--path-epsilon", "1e-2")
     assert code == 0
+    assert reading.call_count == 1  # for images, layers and distributions
     assert "Report: new/report.html, and the same figures in new/report.json" in capsys.readouterr().out
     assert sorted(listing(folder / "new")) == ["report.html", "report.json"]
     assert document["passed"] is True

@@ -21,17 +21,14 @@ from stylegan_edge.cli import run
 from tests.tiny import tiny_checkpoint, tiny_spec, tiny_stylegan1_spec, tiny_stylegan3_spec
 
 NETWORKS = {"StyleGAN": tiny_stylegan1_spec(), "StyleGAN2": tiny_spec(), "StyleGAN3": tiny_stylegan3_spec()}
-EXPORTED = {"StyleGAN": "stylegan1_bundle", "StyleGAN2": "tiny_bundle"}
+EXPORTED = {"StyleGAN": "stylegan1_bundle", "StyleGAN2": "tiny_bundle", "StyleGAN3": "stylegan3_t_bundle"}
 """The fixtures that hold the same networks with nothing baked."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_images_are_those_of_the_fixed_rows(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     checkpoint = tiny_checkpoint(NETWORKS[name])
-    fixture = EXPORTED.get(name)
-    plain = Generator.load(
-        export(checkpoint, tmp_path / "plain") if fixture is None else request.getfixturevalue(fixture)
-    )
+    plain = Generator.load(request.getfixturevalue(EXPORTED[name]))
     bundle = export(checkpoint, tmp_path / "baked", ("fp32", "fp16"), bake=["7*0.5@0-1", "9@3"], pipeline=True)
     baked = Generator.load(bundle)
     ws = np.random.RandomState(0).randn(2, plain.spec.num_ws, plain.spec.w_dim).astype(np.float32)
@@ -57,9 +54,9 @@ def test_the_folded_graph_is_smaller(tiny_bundle: Bundle, tmp_path: Path) -> Non
     assert bundle.graph("synthesis").nodes < tiny_bundle.graph("synthesis").nodes - 2 * (rows - 1)
 
 
-def test_from_the_command_line(tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_command_line(tmp_path: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "baked")
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-style", "7*0.7@0-3"]) == 0
+    assert run(["export", str(tiny_file), "-o", target, "--bake-style", "7*0.7@0-3"]) == 0
     assert run(["inspect", target]) == 0
     assert "rows 0, 1, 2, 3 of seed 7, psi 0.7" in capsys.readouterr().out
 
@@ -132,10 +129,10 @@ def test_noise_that_can_not_be_baked(
 
 
 def test_noise_is_baked_from_the_command_line(
-    tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = str(tmp_path / "baked")
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7", "--noise", "none"]) == 2
+    assert run(["export", str(tiny_file), "-o", target, "--bake-noise", "7", "--noise", "none"]) == 2
     assert "noise of seed 7 is to be baked, but noise is 'none'" in capsys.readouterr().err
-    assert run(["export", str(demo_checkpoint), "-o", target, "--bake-noise", "7"]) == 0
+    assert run(["export", str(tiny_file), "-o", target, "--bake-noise", "7"]) == 0
     assert "Noise: drawn from seed 7, as asked for." in capsys.readouterr().out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from exporter import export, load_checkpoint
+from exporter import export
 from exporter.checkpoints import Checkpoint
 from exporter.networks.deploy import Form, deploy_synthesis
 from exporter.networks.deploy.half import ACTIVATION_LIMIT, HALF_MAX, unit_channels, unit_styles
@@ -115,10 +115,8 @@ def test_unit_channels_and_styles_are_exact_rewrites() -> None:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    checkpoint = load_checkpoint(Path(__file__).parents[2] / "examples" / "avatars-64.pkl")
-    folder = tmp_path_factory.mktemp("half") / "avatars"
-    return export(checkpoint, folder, precisions=("fp32", "fp16"), pipeline=True)
+def bundle(avatars_bundle: Bundle) -> Bundle:
+    return avatars_bundle
 
 
 def test_a_bundle_holds_both_with_the_same_ends(bundle: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import onnx_ir as ir
@@ -35,6 +36,12 @@ def _makers(node: ir.Node) -> list[str | None]:
     return [maker.name if maker is not None else None for maker in makers]
 
 
+@cache
+def _synthesis(network: str) -> Graph:
+    """The synthesis graph of one of `NETWORKS`, traced once."""
+    return build_synthesis(tiny_checkpoint(NETWORKS[network]), Form(np.eye(NETWORKS[network].num_ws)))
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_layer_has_its_name_in_the_graphs(network: str) -> None:
     checkpoint, spec = tiny_checkpoint(NETWORKS[network]), NETWORKS[network]
@@ -44,7 +51,7 @@ def test_every_layer_has_its_name_in_the_graphs(network: str) -> None:
     if network != "StyleGAN fading":
         synthesis.pop()  # the last layer makes the graph's output `image`, and has that name
     assert _named(build_mapping(checkpoint), spec) == [mapping, *others][:-1]  # the last is `w`
-    assert sorted(_named(build_synthesis(checkpoint, form), spec)) == sorted(synthesis)
+    assert sorted(_named(_synthesis(network), spec)) == sorted(synthesis)
     pipeline = build_pipeline(checkpoint, form)
     assert sorted(_named(pipeline, spec)) == sorted([mapping, *others, *synthesis])
     assert "ws" in [value.name for node in pipeline.model.graph for value in node.outputs]
@@ -63,7 +70,7 @@ def test_what_crosses_a_cut_is_named_for_that(network: str) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_names_change_nothing_else(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, form = tiny_checkpoint(NETWORKS[network]), Form(np.eye(NETWORKS[network].num_ws))
-    marked = build_synthesis(checkpoint, form).model.graph
+    marked = _synthesis(network).model.graph
 
     @contextmanager
     def nothing_is_collected():  # type: ignore[no-untyped-def]

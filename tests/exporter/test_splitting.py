@@ -140,18 +140,18 @@ def test_nothing_is_left_of_a_refused_split(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_from_the_command_line(tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_command_line(tmp_path: Path, tiny_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "bundle")
-    assert run(["export", str(demo_checkpoint), "-o", target, "--split", "6"]) == 0
+    assert run(["export", str(tiny_file), "-o", target, "--split", "3"]) == 0
     assert "head.onnx, mapping.onnx, synthesis.onnx, tail.onnx" in capsys.readouterr().out
     assert run(["inspect", target]) == 0
     shown = capsys.readouterr().out
-    assert "at style row 6: a session may hold the rows before it still" in shown
+    assert "at style row 3: a session may hold the rows before it still" in shown
     assert "tail.onnx" in shown
     assert run(["verify", target, "--batch", "2"]) == 0
     assert "tail" in capsys.readouterr().out
-    assert run(["export", str(demo_checkpoint), "-o", str(tmp_path / "no"), "--split", "10"]) == 2
-    assert capsys.readouterr().err == ("Error: split is 10, expected 1 to 9, so that layers are left on both sides\n")
+    assert run(["export", str(tiny_file), "-o", str(tmp_path / "no"), "--split", "6"]) == 2
+    assert capsys.readouterr().err == ("Error: split is 6, expected 1 to 5, so that layers are left on both sides\n")
 
 
 def test_a_manifest_that_promises_a_split_must_have_it(tiny_bundle: Bundle, tmp_path: Path) -> None:

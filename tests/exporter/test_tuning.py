@@ -17,7 +17,7 @@ from exporter.networks.deploy.passes import DESCRIPTIONS, Pass
 from exporter.networks.deploy.up import PartedUpConvolution, UpConvolution, up_convolution
 from exporter.networks.fir import transposed_conv_padding
 from exporter.tuning import resolve_target
-from runtime import Generator
+from runtime import Bundle, Generator
 from runtime.errors import InputError
 from runtime.mixing import identity_mask
 from runtime.spec import GeneratorSpec
@@ -127,17 +127,18 @@ def test_every_pass_is_described() -> None:
     assert list(DESCRIPTIONS) == list(Pass)
 
 
-def test_from_the_command_line(tmp_path: Path, demo_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plain, other = tmp_path / "plain", tmp_path / "other"
-    assert run(["export", str(demo_checkpoint), "-o", str(plain)]) == 0
+def test_from_the_command_line(
+    tmp_path: Path, tiny_file: Path, tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
     options = ["--tune", "gpu", "--skip-pass", "rgb", "--skip-pass", "gain"]
-    assert run(["export", str(demo_checkpoint), "-o", str(other), *options]) == 0
+    assert run(["export", str(tiny_file), "-o", str(other), *options]) == 0
     capsys.readouterr()
     assert run(["inspect", str(other)]) == 0
     shown = capsys.readouterr().out
     assert "a GPU" in shown
     assert "gain, rgb" in shown
-    generators = [Generator.load(path) for path in (plain, other)]
+    generators = [Generator.load(path) for path in (tiny_bundle, other)]
     images = [generator.generate([1, 2]).astype(int) for generator in generators]
     assert np.abs(images[0] - images[1]).max() <= 1
     nodes = {generator.bundle.graph("synthesis").nodes for generator in generators}

@@ -5,6 +5,7 @@ Every mutant is signed anew, so that its images have to give it away. What is me
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -39,9 +40,13 @@ def _id(mutant: Mutant) -> str:
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
-    """Networks by name, each exported when it is first asked for."""
+def networks(
+    tmp_path_factory: pytest.TempPathFactory, stylegan1_bundle: Bundle, stylegan3_t_bundle: Bundle
+) -> Networks:
+    """Networks by name, each exported when it is first asked for, but for two that other tests have too."""
     folder = tmp_path_factory.mktemp("networks")
+    for name, bundle in (("stylegan", stylegan1_bundle), ("stylegan3-t", stylegan3_t_bundle)):
+        shutil.copytree(bundle.path, folder / name)
     return lru_cache(None)(lambda name: Network.export(name, folder))
 
 

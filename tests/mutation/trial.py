@@ -82,7 +82,7 @@ def judge(
     with closing(opened) as graphs:
         figures = verify_golden(bundle, graphs, BATCHES)
         whole = _differing(golden, graphs, network.reference_of(golden))
-        probed = _differing(golden, graphs, StoredProbes.of(golden)) if probes else []
+        probed = _differing(golden, graphs, StoredProbes(golden)) if probes else []
     failures = (f"{item.graph}, batch {item.batch}: {item.failures()[0]}" for item in figures if not item.passed)
     return Verdict(tuple(failures), _names(whole), _suspects(whole), _names(probed), _suspects(probed))
 

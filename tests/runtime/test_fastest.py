@@ -25,12 +25,6 @@ from tests.conftest import export
 from tests.tiny import tiny_checkpoint, tiny_spec
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A bundle of float32 and float16."""
-    return export(tiny_checkpoint(), tmp_path_factory.mktemp("both") / "bundle", precisions=(FP32, FP16))
-
-
 class Clock:
     """Stands still but for what is drawn."""
 
@@ -72,26 +66,26 @@ def judged(bundle: Bundle, **changes: Any) -> Any:
     return SimpleNamespace(precisions=bundle.precisions, manifest=manifest)
 
 
-def test_what_export_measured_decides_who_is_near_enough(both: Bundle) -> None:
-    measured = psnr_of(both)
+def test_what_export_measured_decides_who_is_near_enough(half_bundle: Bundle) -> None:
+    measured = psnr_of(half_bundle)
     assert measured > 60
-    assert qualified(both, 50.0) == [FP32, FP16]
-    assert qualified(both, measured) == [FP32, FP16]
-    assert qualified(both, math.nextafter(measured, math.inf)) == [FP32]
-    assert qualified(judged(both, psnr=49.9), 50.0) == [FP32]
-    assert qualified(judged(both, psnr=None, max_abs=0.0), 50.0) == [FP32, FP16], "nothing differs"
-    assert qualified(judged(both, psnr=None, max_abs=0.5), 50.0) == [FP32], "nothing could be measured"
-    assert qualified(judged(both, finite=False), 50.0) == [FP32]
-    assert qualified(judged(both, graph="pipeline"), 50.0) == [FP32], "nobody compared synthesis"
+    assert qualified(half_bundle, 50.0) == [FP32, FP16]
+    assert qualified(half_bundle, measured) == [FP32, FP16]
+    assert qualified(half_bundle, math.nextafter(measured, math.inf)) == [FP32]
+    assert qualified(judged(half_bundle, psnr=49.9), 50.0) == [FP32]
+    assert qualified(judged(half_bundle, psnr=None, max_abs=0.0), 50.0) == [FP32, FP16], "nothing differs"
+    assert qualified(judged(half_bundle, psnr=None, max_abs=0.5), 50.0) == [FP32], "nothing could be measured"
+    assert qualified(judged(half_bundle, finite=False), 50.0) == [FP32]
+    assert qualified(judged(half_bundle, graph="pipeline"), 50.0) == [FP32], "nobody compared synthesis"
 
 
-def test_every_comparison_counts(both: Bundle) -> None:
+def test_every_comparison_counts(half_bundle: Bundle) -> None:
     def near(item: Figures) -> bool:
         return (item.graph, item.precision) == ("synthesis", FP16)
 
-    again = [replace(item, batch=1, psnr=40.0) for item in both.manifest.parity if near(item)]
-    manifest = replace(both.manifest, parity=(*both.manifest.parity, *again))
-    assert qualified(SimpleNamespace(precisions=both.precisions, manifest=manifest), 50.0) == [FP32]  # type: ignore[arg-type]
+    again = [replace(item, batch=1, psnr=40.0) for item in half_bundle.manifest.parity if near(item)]
+    manifest = replace(half_bundle.manifest, parity=(*half_bundle.manifest.parity, *again))
+    assert qualified(SimpleNamespace(precisions=half_bundle.precisions, manifest=manifest), 50.0) == [FP32]  # type: ignore[arg-type]
 
 
 def test_float32_qualifies_whatever_was_measured(tiny_bundle: Bundle) -> None:
@@ -147,9 +141,9 @@ def test_what_can_not_draw_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1, "many", None, True, [50], 10**400])
-def test_a_bad_min_psnr_is_one_line(both: Bundle, value: Any) -> None:
+def test_a_bad_min_psnr_is_one_line(half_bundle: Bundle, value: Any) -> None:
     with pytest.raises(InputError, match=r"min_psnr is .*, expected a finite number of decibels, 0 or more"):
-        Generator.load(both, precision="auto", min_psnr=value)
+        Generator.load(half_bundle, precision="auto", min_psnr=value)
     with pytest.raises(InputError, match="min_psnr is"):
         check_min_psnr(value)
 
@@ -192,7 +186,7 @@ def timed_as(times: dict[str, float]) -> Callable[[Any], dict[str, float]]:
     ],
 )
 def test_the_one_taken_stays_open_alone(
-    both: Bundle,
+    half_bundle: Bundle,
     closed: list[str],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -202,37 +196,39 @@ def test_the_one_taken_stays_open_alone(
 ) -> None:
     caplog.set_level(logging.INFO, "runtime")
     monkeypatch.setattr(fastest, "race", timed_as(times))
-    with Generator.load(both, "onnxruntime", "auto") as generator:
+    with Generator.load(half_bundle, "onnxruntime", "auto") as generator:
         assert (generator.precision, generator.backend) == (taken, BackendName.ONNXRUNTIME)
         assert closed == shut
         told = f"fp32 {1e3 * times[FP32]:g}, fp16 {1e3 * times[FP16]:g}"
         assert f"precision {taken}: taken; median milliseconds an image: {told}" in caplog.text
         pixels = generator.generate([1, 2])
     assert len(closed) == 4
-    with Generator.load(both, "onnxruntime", taken) as asked:
+    with Generator.load(half_bundle, "onnxruntime", taken) as asked:
         assert asked.precision == taken
         assert np.array_equal(pixels, asked.generate([1, 2]))
 
 
-def test_times_are_really_measured(both: Bundle, closed: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_times_are_really_measured(half_bundle: Bundle, closed: list[str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "runtime")
-    with Generator.load(both, "onnxruntime", "auto", threads=1) as generator:
+    with Generator.load(half_bundle, "onnxruntime", "auto", threads=1) as generator:
         assert generator.precision in (FP32, FP16)
         assert len(closed) == 2
         assert re.search(r"precision fp\d\d: taken; median milliseconds an image: fp32 \d\S*, fp16 \d", caplog.text)
         assert generator.generate([1]).shape == (1, 16, 16, 3)
 
 
-def test_one_candidate_is_not_timed(both: Bundle, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_candidate_is_not_timed(half_bundle: Bundle, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(_: object) -> None:
         raise AssertionError("timed")
 
     monkeypatch.setattr(fastest, "race", never)
-    assert Generator.load(both, "onnxruntime", "auto", min_psnr=200).precision == FP32
+    assert Generator.load(half_bundle, "onnxruntime", "auto", min_psnr=200).precision == FP32
     assert Generator.load(tiny_bundle, "onnxruntime", "auto").precision == FP32
 
 
-def test_what_does_not_load_is_passed_over(both: Bundle, closed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_load_is_passed_over(
+    half_bundle: Bundle, closed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     make = OnnxRuntimeGraph.__init__
 
     def refusing(refused: str) -> Callable[..., None]:
@@ -244,19 +240,19 @@ def test_what_does_not_load_is_passed_over(both: Bundle, closed: list[str], monk
         return make_
 
     monkeypatch.setattr(OnnxRuntimeGraph, "__init__", refusing("synthesis.onnx"))
-    assert Generator.load(both, "onnxruntime", "auto").precision == FP16
+    assert Generator.load(half_bundle, "onnxruntime", "auto").precision == FP16
     monkeypatch.setattr(OnnxRuntimeGraph, "__init__", refusing("synthesis"))
     with pytest.raises(BackendUnavailableError, match=r"no synthesis\.onnx"):
-        Generator.load(both, "onnxruntime", "auto")
+        Generator.load(half_bundle, "onnxruntime", "auto")
 
 
-def test_a_failure_leaves_nothing_open(both: Bundle, closed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_nothing_open(half_bundle: Bundle, closed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fastest, "race", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Generator.load(both, "onnxruntime", "auto")
+        Generator.load(half_bundle, "onnxruntime", "auto")
     assert sorted(closed) == ["mapping.onnx", "mapping.onnx", "synthesis.fp16.onnx", "synthesis.onnx"]
 
 
@@ -266,13 +262,13 @@ def test_labels_and_mixes_are_drawn(tmp_path: Path) -> None:
     assert Generator.load(bundle, "onnxruntime", "auto").precision in (FP32, FP16)
 
 
-def test_the_command_line(both: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line(half_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = ["--precision", "auto", "--threads", "1", "--backend", "onnxruntime"]
-    assert run(["generate", str(both.path), "--seeds", "1", "-o", str(tmp_path / "a"), *chosen]) == 0
+    assert run(["generate", str(half_bundle.path), "--seeds", "1", "-o", str(tmp_path / "a"), *chosen]) == 0
     more = ["--rows", "1", "--cols", "2", "--layers", "0-1", "-o", str(tmp_path / "mix.png"), "--min-psnr", "60"]
-    assert run(["mix", str(both.path), *more, *chosen]) == 0
+    assert run(["mix", str(half_bundle.path), *more, *chosen]) == 0
     few = ["--seeds", "1,2", "--frames", "3", "-o", str(tmp_path / "film.gif"), "--min-psnr", "0"]
-    assert run(["interpolate", str(both.path), *few, *chosen]) == 0
+    assert run(["interpolate", str(half_bundle.path), *few, *chosen]) == 0
     capsys.readouterr()
     assert not (tmp_path / "none").exists()
     for options, told in (
@@ -280,15 +276,15 @@ def test_the_command_line(both: Bundle, tmp_path: Path, capsys: pytest.CaptureFi
         (["--precision", "auto", "--min-psnr", "-3"], "expected a finite number of decibels, 0 or more"),
         (["--min-psnr", "60"], "--min-psnr is for --precision auto, not for fp32; leave one out"),
     ):
-        assert run(["generate", str(both.path), "--seeds", "1", "-o", str(tmp_path / "none"), *options]) == 2
+        assert run(["generate", str(half_bundle.path), "--seeds", "1", "-o", str(tmp_path / "none"), *options]) == 2
         line = capsys.readouterr().err
         assert told in line
         assert line.count("\n") == 1
     assert not (tmp_path / "none").exists()
 
 
-def test_what_can_not_be_timed_is_not_auto(both: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["verify", str(both.path), "--precision", "auto"]) == 2
+def test_what_can_not_be_timed_is_not_auto(half_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", str(half_bundle.path), "--precision", "auto"]) == 2
     assert "has no precision 'auto', only fp32, fp16" in capsys.readouterr().err
     with pytest.raises(BundleError, match=r"has no graph 'synthesis\.fastest'"):
-        Generator.load(both, precision="fastest")
+        Generator.load(half_bundle, precision="fastest")

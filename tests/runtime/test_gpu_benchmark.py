@@ -128,7 +128,7 @@ def test_parity_is_of_the_inputs_that_are_timed(tiny_bundle: Bundle) -> None:
 
 
 def test_prepare_writes_what_a_run_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = {NAME: tiny_checkpoint(), "stylegan2-256": tiny_checkpoint(seed=2)}
+    made = {NAME: tiny_checkpoint(channels=(6,)), "stylegan2-256": tiny_checkpoint(channels=(6,), seed=2)}
     monkeypatch.setattr(gpu_networks, "make_checkpoint", made.__getitem__)
     arguments = ["--prepare", str(tmp_path / "new"), "--sizes", f"{NAME},stylegan2-256"]
     for said in ("MB", "is there"):

@@ -31,6 +31,16 @@ def test_identity_is_every_row_for_itself() -> None:
     assert identity_mask(3).matrix.tolist() == np.eye(3).tolist()
 
 
+def test_masks_build_the_rows_of_one_image_or_of_a_batch() -> None:
+    styles = np.array([[[1, 2], [3, 6]], [[0, 4], [8, 8]]], np.float32)  # [N, K, w_dim]
+    mask = parse_mask("A:0,B:1,A*0.25+B*0.75:2", 3)
+    rows = mask.rows(styles)
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[[1, 2], [3, 6], [2.5, 5]], [[0, 4], [8, 8], [6, 7]]]
+    assert (mask.rows(styles[0]) == rows[0]).all()
+    assert identity_mask(2).rows(styles) is styles
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

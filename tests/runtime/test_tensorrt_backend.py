@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exporter import export, load_checkpoint
 from runtime import Bundle, Generator
 from runtime.backends import BackendName, RunOptions
 from runtime.backends.tensorrt import open_plan
@@ -187,10 +186,10 @@ def test_an_engine_of_synthesis_alone_maps_on_onnxruntime(
 
 @pytest.mark.parametrize("beside", [(), ("mapping",)])
 def test_a_float16_engine_maps_in_float32(
-    beside: tuple[str, ...], machine: Machine, demo_checkpoint: Path, tmp_path: Path
+    beside: tuple[str, ...], machine: Machine, half_bundle: Bundle, tmp_path: Path
 ) -> None:
     """On the float32 engine's mapping where there is one, else on ONNX Runtime."""
-    bundle = export(load_checkpoint(demo_checkpoint), tmp_path / "bundle", ("fp32", "fp16"))
+    bundle = Bundle(shutil.copytree(half_bundle.path, tmp_path / "bundle"))
     add_engine(bundle, precision="fp16")
     if beside:
         add_engine(bundle, graphs=beside)

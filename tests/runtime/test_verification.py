@@ -59,7 +59,7 @@ def verification(tiny_bundle: Bundle) -> Verification:
             perceptual_network=None,
             figures=tuple(verify_golden(tiny_bundle, graphs, (1,))),
             pictures=(),
-            layers=tuple(verify_layers(golden, graphs, StoredProbes(tiny_bundle.spec, golden.samples), 1 << 30)),
+            layers=tuple(verify_layers(golden, graphs, StoredProbes(golden), 1 << 30)),
             distribution=None,
         )
 

@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from exporter import export
 from exporter.tensorrt_lint import GraphReport, Severity, lint_graph
 from exporter.tensorrt_lint.nodes import NodeView, Scope
 from exporter.tensorrt_lint.rules import RULES
@@ -19,16 +18,9 @@ from exporter.tensorrt_lint.tables import OPERATORS, OPSETS, Version
 from runtime import Bundle
 from runtime.errors import BundleError
 from tests.exporter.tensorrt_lint.models import CASES, VERSIONS, Case
-from tests.tiny import tiny_checkpoint, tiny_stylegan3_spec
 
 NAMED = ((8, 6), (10, 3), (10, 13), (10, 16), (11, 4))
 """The versions that the documentation names."""
-
-
-@pytest.fixture(scope="module")
-def stylegan3_t_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    target = tmp_path_factory.mktemp("stylegan3-t") / "bundle"
-    return export(tiny_checkpoint(tiny_stylegan3_spec()), target)
 
 
 def lint(model: onnx.ModelProto, folder: Path, version: Version = (10, 3)) -> GraphReport:

@@ -27,7 +27,7 @@ PLENTY, NOTHING = 1 << 30, 0
 
 
 def _stored(golden: GoldenInputs) -> LayerReference:
-    return StoredProbes.of(golden)
+    return StoredProbes(golden)
 
 
 def _in_pytorch(golden: GoldenInputs) -> LayerReference:
@@ -96,10 +96,10 @@ def test_a_graph_without_names_is_refused(tiny_bundle: Bundle) -> None:
 
 
 def test_probes_of_another_network_are_refused(tiny_bundle: Bundle) -> None:
-    samples = GoldenInputs.of(tiny_bundle).samples
-    other = dataclasses.replace(samples, probes=np.zeros((2, 7), np.float32))
+    golden = GoldenInputs.of(tiny_bundle)
+    other = dataclasses.replace(golden.samples, probes=np.zeros((2, 7), np.float32))
     with pytest.raises(BundleError, match=r"keep 7 values of an image's layers, expected .*; export the bundle again"):
-        StoredProbes(tiny_bundle.spec, other)
+        StoredProbes(GoldenInputs(tiny_bundle, other))
 
 
 def test_the_last_layer_goes_by_the_graphs_output(tiny_bundle: Bundle) -> None:

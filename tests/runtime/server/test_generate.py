@@ -6,7 +6,6 @@ import email
 import io
 import json
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,9 +15,7 @@ from PIL import Image
 
 from runtime import Bundle, Generator
 from runtime.transforms import make_transform
-from tests.conftest import export
 from tests.runtime.server.running import Running, running
-from tests.tiny import tiny_checkpoint
 
 
 def pixels_of(answer: httpx.Response) -> np.ndarray:
@@ -156,10 +153,9 @@ def test_a_grid_is_that_of_the_command_line(server: Running, tiny: Generator) ->
     assert close <= 1  # drawn in another batch
 
 
-def test_a_bundle_that_mixes_takes_a_seed_a_source(tmp_path: Path) -> None:
-    bundle = export(tiny_checkpoint(), tmp_path / "mixing", mask="A:0-2,B:3-5")
-    generator = Generator.load(bundle, threads=1)
-    with running({"mixing": bundle}) as server:
+def test_a_bundle_that_mixes_takes_a_seed_a_source(mixing_bundle: Bundle) -> None:
+    generator = Generator.load(mixing_bundle, threads=1)
+    with running({"mixing": mixing_bundle}) as server:
         same(
             pixels_of(server.generate(seeds=[1, 2, 3, 4], psi=0.7, format="raw")), generator.generate([1, 2, 3, 4], 0.7)
         )

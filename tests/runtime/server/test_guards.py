@@ -102,6 +102,13 @@ def test_images_and_pixels_of_a_request(tiny_bundle: Bundle) -> None:
         )
 
 
+def test_a_grid_too_long_for_a_picture(tiny_bundle: Bundle) -> None:
+    with running({"tiny": tiny_bundle}, limits=Limits(max_images=9000)) as server:
+        answer = server.client.post("/v1/mix", json={"rows": "1", "cols": "1-2100", "layers": "0"})
+        assert answer.status_code == 400
+        assert "a grid 2101 images long is over 32768 px" in answer.json()["error"]
+
+
 def test_a_full_queue_says_when_to_come_back(tiny_bundle: Bundle) -> None:
     with running({"tiny": tiny_bundle}, limits=Limits(max_queue=2)) as server, Held(server) as held:
         threads = [threading.Thread(target=server.generate, kwargs={"seed": 1})]

@@ -96,6 +96,22 @@ def test_a_wrong_message_is_told_and_the_stream_goes_on(server: Running, message
         assert frame(socket)[0]["id"] == 7
 
 
+def test_a_defect_ends_a_frame_not_the_stream(server: Running) -> None:
+    kind = server.service.models.get("tiny").pictures["pixels"]
+    draw = kind.draw
+    with stream(server) as socket:
+        object.__setattr__(kind, "draw", lambda *_: 1 / 0)
+        try:
+            socket.send('{"model": "tiny", "seed": 1, "id": 1}')
+            head, _ = frame(socket)
+        finally:
+            object.__setattr__(kind, "draw", draw)
+        assert (head["id"], head["status"]) == (1, 500)
+        assert "division" not in head["error"]
+        socket.send('{"model": "tiny", "seed": 1, "id": 2}')
+        assert frame(socket)[0]["id"] == 2
+
+
 def test_pages_of_other_sites_are_turned_away(server: Running) -> None:
     with pytest.raises(InvalidStatus, match="403"):
         stream(server, origin="http://elsewhere.example")

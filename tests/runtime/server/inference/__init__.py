@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, asked by Triton's own clients."""
