@@ -29,7 +29,7 @@ class Held:
         self._kind: Drawings = server.service.models.get().pictures["pixels"]
         self._draw = self._kind.draw
         self.began, self.may_draw = threading.Event(), threading.Event()
-        self.drawn = 0
+        self.sizes: list[int] = []
 
     def __enter__(self) -> Held:
         object.__setattr__(self._kind, "draw", self._slow)
@@ -42,7 +42,7 @@ class Held:
     def _slow(self, *arguments: Any) -> list[np.ndarray]:
         self.began.set()
         assert self.may_draw.wait(SECONDS)
-        self.drawn += len(arguments[1])
+        self.sizes.append(len(arguments[1]))
         return self._draw(*arguments)
 
 
@@ -116,7 +116,7 @@ def test_a_full_queue_says_when_to_come_back(tiny_bundle: Bundle) -> None:
         assert held.began.wait(SECONDS)
         threads.append(threading.Thread(target=server.generate, kwargs={"seeds": [2, 3]}))
         threads[1].start()
-        _until(lambda: server.service.worker("cpu").depth == 2)
+        until(lambda: server.service.worker("cpu").depth == 2)
         answer = server.generate(seed=4)
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) >= 1
@@ -151,11 +151,11 @@ def test_a_client_that_leaves_is_not_drawn_for(tiny_bundle: Bundle) -> None:
         assert held.began.wait(SECONDS)
         with pytest.raises(httpx.ReadTimeout):
             server.client.post("/v1/generate", json={"seeds": "1-9"}, timeout=0.3)
-        _until(lambda: not any(not task.future.cancelled() for task in server.service.worker("cpu")._tasks))
+        until(lambda: not any(not task.future.cancelled() for task in server.service.worker("cpu")._tasks))
         held.may_draw.set()
         first.join(SECONDS)
         assert server.generate(seed=2).status_code == 200
-        assert held.drawn == 2  # none of the nine
+        assert held.sizes == [1, 1]  # none of the nine
 
 
 def test_readiness_is_honest(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_readiness_is_honest(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatc
         assert server.client.get("/readyz").json() == {"error": "the server is closing"}
 
 
-def _until(condition: Any) -> None:
+def until(condition: Any) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline
