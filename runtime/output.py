@@ -108,7 +108,7 @@ def move_together(folder: Path, paths: Sequence[Path]) -> None:
             os.rename(folder / path.name, path)
     except BaseException:
         for path, aside in moved:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # it may not be there; whatever it is, what was aside must come back
                 os.rename(path, folder / path.name)
             if aside is not None:
                 os.rename(aside, path)

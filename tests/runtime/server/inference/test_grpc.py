@@ -168,7 +168,7 @@ def test_who_gives_up_is_taken_out_of_the_queue(tiny_bundle: Bundle) -> None:
         until(lambda: all(task.future.cancelled() for task in list(worker._tasks)))
         held.may_draw.set()
         assert drawing.result(SECONDS).outputs[0].name == "pixels"
-    assert held.drawn == 1
+    assert held.sizes == [1]
 
 
 def test_a_full_queue(tiny_bundle: Bundle) -> None:
