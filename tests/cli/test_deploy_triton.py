@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from tests.cli.conftest import Refused
 
 def test_help_lists_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["deploy", "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(re.search(rf"^  {name} +{re.escape(text)}$", shown, re.MULTILINE) for name, text in COMMANDS.items())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f" {name} {text}" in shown for name, text in COMMANDS.items())
     for name in COMMANDS:
         assert run(["deploy", name, "--help"]) == 0
         assert f"Usage: stylegan-edge deploy {name}" in capsys.readouterr().out
