@@ -63,18 +63,18 @@ def create_app(settings: Settings) -> Starlette:
 
 def _routes(service: Service) -> list[BaseRoute]:
     images, about = Images(service), About(service)
-    return [
-        *page_routes(),
+    return [  # looked through in this order: first what is asked for most
+        Route("/v1/generate", images.generate, methods=["POST"]),
+        Route("/v1/image/{seed:int}.{suffix}", images.image),
+        WebSocketRoute("/v1/stream", Stream(service).answer),
+        Route("/v1/mix", images.mix, methods=["POST"]),
+        Route("/v1/code", Snippets(service).code, methods=["POST"]),
+        Route("/v1/models", about.models),
         Route("/healthz", about.healthz),
         Route("/readyz", about.readyz),
         Route("/metrics", about.metrics),
         Route("/openapi.json", about.openapi),
-        Route("/v1/models", about.models),
-        Route("/v1/generate", images.generate, methods=["POST"]),
-        Route("/v1/code", Snippets(service).code, methods=["POST"]),
-        Route("/v1/mix", images.mix, methods=["POST"]),
-        Route("/v1/image/{seed:int}.{suffix}", images.image),
-        WebSocketRoute("/v1/stream", Stream(service).answer),
+        *page_routes(),
     ]
 
 

@@ -6,9 +6,9 @@ import re
 import zlib
 from itertools import accumulate
 
-import anyio
 from starlette.requests import ClientDisconnect, Request
 
+from runtime.server.deadline import at_most
 from runtime.server.errors import (
     BadRequestError,
     BodyTooLargeError,
@@ -41,7 +41,7 @@ async def read_body(request: Request, limits: Limits, most: int | None = None) -
     parts: list[bytes] = []
     size = 0
     try:
-        with anyio.fail_after(limits.request_seconds):
+        with at_most(limits.request_seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > most:

@@ -94,7 +94,7 @@ class Answer:
 
 
 def pack(pixels: Sequence[np.ndarray], names: Sequence[str], form: Form, quality: int) -> Answer:
-    """Images uint8 [H, W, C], all of one size, as one answer; `names` are those of the files, without suffix."""
+    """Images uint8 [H, W, C], all of one size, as one answer; `names` are those of the files in a container."""
     headers = {}
     if form.format == "raw":
         headers = {"X-Image-Shape": ",".join(map(str, (len(pixels), *pixels[0].shape))), "X-Image-Dtype": "uint8"}

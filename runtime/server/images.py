@@ -42,7 +42,8 @@ class Images:
             pictures = plan_generate(model.generator, asked, self._service.settings.limits)
             form = choose_form(request.headers.get("accept", "*/*"), len(pictures), asked.format)
             pixels = await self._draw(request, model, pictures)
-            return _response(await self._pack(pixels, _names(asked, len(pictures)), form, asked.quality))
+            names = _names(asked, len(pictures)) if form.container else []
+            return _response(await self._pack(pixels, names, form, asked.quality))
 
     async def mix(self, request: Request) -> Response:
         """`POST /v1/mix`: a grid as one image."""
@@ -72,7 +73,7 @@ class Images:
             if request.method == "HEAD":
                 return Response(headers=kept, media_type=MEDIA_TYPES[form])
             pixels = await self._draw(request, model, pictures)
-        return _response(await self._pack(pixels, ["image"], Form(form), asked.quality), kept)
+        return _response(await self._pack(pixels, [], Form(form), asked.quality), kept)
 
     async def _document(self, request: Request) -> bytes:
         return await read_json(request, self._service.settings.limits)
