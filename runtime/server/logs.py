@@ -50,6 +50,5 @@ def log_as_json(stream: TextIO | None = None, level: int = logging.INFO) -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("runtime.server", "uvicorn"):
-        logging.getLogger(name).setLevel(level)
+    logging.getLogger("runtime.server").setLevel(level)
     logging.getLogger("uvicorn.access").disabled = True  # ours has the request's id and time
