@@ -10,10 +10,11 @@ from typing import Any
 
 from runtime.cluster.environment import ENVIRONMENT
 from runtime.cluster.running import NAME
-from runtime.cluster.settings import INGRESS_CPUS, TOKENS_VARIABLE, ClusterSettings
+from runtime.cluster.settings import INGRESS_CPUS, ClusterSettings
 from runtime.errors import InputError
 from runtime.extras import require
 from runtime.output import staged_files
+from runtime.server.tokens import TOKENS_VARIABLE
 
 FILES = ("app.py", "serve.yaml", "kuberay.yaml")
 RAY_VERSION = "2.60.0"

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from runtime.cluster.messages import HOP_BY_HOP, Answered, Asked
-from runtime.cluster.settings import ClusterSettings, tokens
+from runtime.cluster.settings import ClusterSettings
 from runtime.errors import StyleganEdgeError
 from runtime.server.bodies import read_body
 from runtime.server.errors import (
@@ -33,6 +33,7 @@ from runtime.server.limits import Limits
 from runtime.server.middleware import BearerTokens, error_response
 from runtime.server.service import until_left
 from runtime.server.stream import Stream, error_message
+from runtime.server.tokens import environment_tokens
 
 LOSSES = 5
 """Replicas that one request may be lost with. A request that kills whoever draws it must not kill them all."""
@@ -78,7 +79,7 @@ def create_ingress(settings: ClusterSettings, replicas: Replicas) -> Starlette:
             WebSocketRoute("/v1/stream", PassedOn(handing).answer),
             Route("/{path:path}", handing.respond, methods=METHODS),
         ],
-        middleware=[Middleware(BearerTokens, tokens=tokens())],
+        middleware=[Middleware(BearerTokens, tokens=environment_tokens())],
         exception_handlers={StyleganEdgeError: _error},
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,9 +15,8 @@ from runtime.manifest import MANIFEST
 from runtime.server.limits import Limits
 from runtime.server.models import ModelSource
 from runtime.server.settings import RELOAD_SECONDS, Settings
+from runtime.server.tokens import environment_tokens
 
-TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
-"""Bearer tokens, separated by spaces: read where the application runs, so that no configuration file holds them."""
 TARGET_ONGOING = 32
 """Requests that a replica has at a time before another is started: two batches of 16, one drawn and one waiting."""
 INGRESS_REPLICAS = 2
@@ -75,7 +73,8 @@ class ClusterSettings:
     def server(self) -> Settings:
         """What each replica serves. Ray shows a replica only its own GPUs, so its first is number 0."""
         sources = tuple(replace(source, gpu=0, threads=source.threads or self.threads) for source in self.sources)
-        return Settings(sources, self.limits, self.max_wait, tokens(), self.reload_seconds)
+        # Read where the application runs, so that no configuration file holds them.
+        return Settings(sources, self.limits, self.max_wait, environment_tokens(), self.reload_seconds)
 
     def versioned(self) -> ClusterSettings:
         """The same with the version of the bundles that are there now. Raises BundleError where one is none."""
@@ -115,8 +114,3 @@ class ClusterSettings:
                 f"the arguments of the application are not those of 'stylegan-edge deploy ray' ({error}); write the "
                 "configuration anew"
             ) from None
-
-
-def tokens() -> frozenset[str]:
-    """The bearer tokens of the environment; none lets everybody in."""
-    return frozenset(os.environ.get(TOKENS_VARIABLE, "").split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import time
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runtime.server.errors import CLIENT_CLOSED
 from runtime.server.logs import ACCESS, REQUEST_ID, request_id
 from runtime.server.metrics import Metrics
+from runtime.server.tokens import bearer, is_known
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico", "/v2/health/live", "/v2/health/ready"})
 """What is answered without a token: the page, which asks for one, and whether the server lives."""
@@ -124,8 +124,7 @@ class BearerTokens:
 
     def _known(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        given = [token.strip()] if kind.lower() == "bearer" else []
+        given = bearer(headers.get("authorization", ""))
         given += [
             item.removeprefix(TOKEN_PROTOCOL)
             for item in scope.get("subprotocols", [])
@@ -138,9 +137,3 @@ def is_own_page(headers: Headers) -> bool:
     """Whether a page that asks is this server's own, where browsers don't see to it. Other clients name no origin."""
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
-
-
-def is_known(given: Iterable[str], tokens: Iterable[bytes]) -> bool:
-    """Whether one of the given tokens is one of those that are let in."""
-    matches = [hmac.compare_digest(item.encode(), known) for item in given for known in tokens]
-    return any(matches)  # of all, compared in the same time whichever is right

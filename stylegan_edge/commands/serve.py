@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from runtime.server.tokens import TOKENS_VARIABLE, environment_tokens
 from stylegan_edge.options import running_options
-
-TOKENS_VARIABLE = "STYLEGAN_EDGE_TOKENS"
-"""Bearer tokens, separated by spaces, where no file is given."""
 
 
 @click.command("serve")
@@ -132,7 +129,7 @@ def _tokens(path: Path | None) -> frozenset[str]:
     from runtime.errors import InputError
 
     if path is None:
-        return frozenset(os.environ.get(TOKENS_VARIABLE, "").split())
+        return environment_tokens()
     try:
         tokens = frozenset(path.read_text("utf-8").split())
     except (OSError, UnicodeDecodeError) as error:

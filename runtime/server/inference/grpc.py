@@ -21,7 +21,7 @@ from runtime.server.inference.asking import LOG_SETTINGS, SHARED_MEMORY, TRACING
 from runtime.server.inference.messages import Message
 from runtime.server.inference.models import LOADING, InferenceModels
 from runtime.server.logs import ACCESS, REQUEST_ID, request_id
-from runtime.server.middleware import is_known
+from runtime.server.tokens import bearer, is_known
 
 SERVICE = "GRPCInferenceService"
 OPEN_METHODS = frozenset({"ServerLive", "ServerReady"})
@@ -137,8 +137,7 @@ class GrpcServer:
 
     def _check_token(self, name: str, metadata: dict[str, str]) -> None:
         tokens = [token.encode() for token in self._service.settings.tokens]
-        kind, _, token = metadata.get("authorization", "").partition(" ")
-        given = [token.strip()] if kind.lower() == "bearer" else []
+        given = bearer(metadata.get("authorization", ""))
         if tokens and name not in OPEN_METHODS and not is_known(given, tokens):
             raise UnauthorizedError("no token that this server knows; send the metadata 'authorization: Bearer TOKEN'")
 

@@ -19,11 +19,12 @@ from runtime.cluster import ingress as ingress_module
 from runtime.cluster.ingress import LOSSES, BusyError, LostError, create_ingress
 from runtime.cluster.messages import Answered, Asked
 from runtime.cluster.replica import Replica
-from runtime.cluster.settings import TOKENS_VARIABLE, ClusterSettings
+from runtime.cluster.settings import ClusterSettings
 from runtime.errors import ServerError
 from runtime.server.limits import Limits
 from runtime.server.models import ModelSource
 from runtime.server.run import Listening
+from runtime.server.tokens import TOKENS_VARIABLE
 
 
 class Unsteady:

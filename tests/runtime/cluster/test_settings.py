@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from runtime import Bundle
-from runtime.cluster.settings import TOKENS_VARIABLE, ClusterSettings
+from runtime.cluster.settings import ClusterSettings
 from runtime.errors import BundleError, InputError
 from runtime.server.limits import Limits
 from runtime.server.models import ModelSource
+from runtime.server.tokens import TOKENS_VARIABLE
 
 SOURCE = ModelSource("faces", Path("/bundles/faces"), precision="fp16", max_batch=8)
 
