@@ -229,8 +229,8 @@ def _truncate(generator: Generator, w: np.ndarray, psi: float | np.ndarray, cuto
     ws = np.array(np.broadcast_to(w, (spec.num_ws, spec.w_dim)), np.float32)
     if isinstance(psi, np.ndarray):
         return towards_mean(ws, generator.bundle.w_avg, psi[:, None])
-    rows = spec.default_cutoff if cutoff == "own" else cutoff
-    ws[:rows] = towards_mean(ws[:rows], generator.bundle.w_avg, check_psi(psi))
+    rows = generator.check_truncation(psi, cutoff)
+    ws[:rows] = towards_mean(ws[:rows], generator.bundle.w_avg, psi)
     return ws
 
 

@@ -20,7 +20,7 @@ from runtime.server.encoding import MEDIA_TYPES, SUFFIXES, Answer, Form, choose_
 from runtime.server.errors import BadRequestError, NotFoundError
 from runtime.server.models import Model
 from runtime.server.parameters import GenerateParameters, MixParameters, read_parameters
-from runtime.server.planning import numbers, plan_generate, plan_mix
+from runtime.server.planning import plan_generate, plan_mix
 from runtime.server.service import Service
 
 INLINE_VALUES = 1 << 16
@@ -101,8 +101,8 @@ def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response
 
 def _names(asked: GenerateParameters, count: int) -> list[str]:
     """File names of several images: by seed, as `stylegan-edge generate` names them, or by number."""
-    seeds = numbers(asked.seeds) if asked.seeds is not None else [asked.seed] if asked.seed is not None else None
-    if seeds is None:
+    seeds = asked.seed_list
+    if not seeds:
         return [f"image{index:04d}" for index in range(count)]
     per_image = len(seeds) // count
     groups = [seeds[start : start + per_image] for start in range(0, len(seeds), per_image)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runtime.errors import quoted
+from runtime.latents import parse_numbers
 from runtime.noise import MAX_SEED
 from runtime.server.errors import BadRequestError
 
@@ -78,6 +79,11 @@ class DrawingParameters(Parameters):
     format: ImageFormat | None = Field(None, description="Of the images; the Accept header may say it as well.")
     quality: Annotated[int, Field(ge=1, le=100)] = Field(DEFAULT_QUALITY, description="Of JPEG and WebP.")
 
+    @property
+    def edits(self) -> list[EditTerm]:
+        """The edits, in a list where there is one too."""
+        return self.edit if isinstance(self.edit, list) else [self.edit]
+
 
 class GenerateParameters(DrawingParameters):
     """Images of a seed, seeds, latents `z` or styles `w`: one of the four. A mixing bundle takes K an image."""
@@ -92,6 +98,16 @@ class GenerateParameters(DrawingParameters):
         default_factory=list, description="Blended in one after the other."
     )
 
+    @property
+    def mixed(self) -> list[MixTerm]:
+        """What is blended in, in a list where it is one too."""
+        return self.mix if isinstance(self.mix, list) else [self.mix]
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seed, or the seeds; none where images are of latents or styles. Raises InputError for a wrong list."""
+        return [self.seed] if self.seed is not None else numbers(self.seeds or [])
+
 
 class MixParameters(DrawingParameters):
     """A grid as `stylegan-edge mix` draws it: each mix takes `layers` from its column's seed."""
@@ -105,6 +121,11 @@ class StreamParameters(GenerateParameters):
     """One frame of a stream: one image, and a number of the client's own that comes back with it."""
 
     id: int | None = None
+
+
+def numbers(given: str | list[int]) -> list[int]:
+    """A list of seeds, or the one that a text names. Raises InputError."""
+    return parse_numbers(given) if isinstance(given, str) else given
 
 
 def read_parameters(kind: type[Any], document: bytes | str | dict[str, Any]) -> Any:

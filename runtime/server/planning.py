@@ -14,7 +14,14 @@ from runtime.latents import parse_numbers
 from runtime.server.drawing import Edit, Picture, Source, check_picture
 from runtime.server.errors import BadRequestError
 from runtime.server.limits import Limits
-from runtime.server.parameters import DrawingParameters, EditTerm, GenerateParameters, MixParameters, MixTerm
+from runtime.server.parameters import (
+    DrawingParameters,
+    EditTerm,
+    GenerateParameters,
+    MixParameters,
+    MixTerm,
+    numbers,
+)
 from runtime.spec import Generation, GeneratorSpec
 from runtime.transforms import make_transform
 
@@ -67,7 +74,7 @@ def plan_generate(generator: Generator, asked: GenerateParameters, limits: Limit
     count = len(made) // per_image
     check_count(generator, count, limits)
     labels = _labels(generator, asked.class_, count)
-    terms = asked.mix if isinstance(asked.mix, list) else [asked.mix]
+    terms = asked.mixed
     pictures = []
     for index in range(count):
         label = labels[index] if labels is not None else None
@@ -105,11 +112,6 @@ def plan_mix(generator: Generator, asked: MixParameters, limits: Limits) -> tupl
     return pictures, len(cols) + 1
 
 
-def numbers(given: str | list[int]) -> list[int]:
-    """A list of seeds, or the one that a text names."""
-    return parse_numbers(given) if isinstance(given, str) else given
-
-
 def check_count(generator: Generator, count: int, limits: Limits) -> None:
     """Raise BadRequestError where a request asks for more images, or more pixels, than one may."""
     if count < 1:
@@ -124,7 +126,7 @@ def check_count(generator: Generator, count: int, limits: Limits) -> None:
 def _sources(generator: Generator, asked: GenerateParameters, limits: Limits) -> list[Source]:
     """The latents or styles asked for, without labels."""
     if asked.seed is not None or asked.seeds is not None:
-        seeds = [asked.seed] if asked.seed is not None else numbers(asked.seeds or [])
+        seeds = asked.seed_list
         check_count(generator, len(seeds) // generator.seeds_per_image or len(seeds), limits)
         return [Source(row) for row in generator.latents(seeds)]
     if asked.z is not None:
@@ -193,7 +195,6 @@ def _mask(spec: GeneratorSpec, terms: Sequence[MixTerm]) -> np.ndarray:
 def _picture(
     generator: Generator, asked: DrawingParameters, sources: tuple[Source, ...], mask: np.ndarray | None
 ) -> Picture:
-    terms = asked.edit if isinstance(asked.edit, list) else [asked.edit]
     moved = asked.rotate is not None or asked.translate is not None
     x, y = asked.translate or (0.0, 0.0)
     picture = Picture(
@@ -201,7 +202,7 @@ def _picture(
         psi=asked.psi,
         cutoff=asked.cutoff,
         mask=mask,
-        edits=tuple(_edit(generator, term) for term in terms),
+        edits=tuple(_edit(generator, term) for term in asked.edits),
         noise=asked.noise,
         transform=make_transform(asked.rotate or 0.0, (x, y))[None] if moved else None,
     )

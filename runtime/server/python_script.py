@@ -11,7 +11,7 @@ from runtime.command_line import number
 from runtime.generator import Generator
 from runtime.server.drawing import Picture, Source, key_of
 from runtime.server.parameters import EditTerm, GenerateParameters, MixTerm
-from runtime.server.planning import layer_rows, numbers
+from runtime.server.planning import layer_rows
 
 FILE_NAME = "image.png"
 
@@ -44,7 +44,7 @@ class _Script:
     def __init__(self, generator: Generator, asked: GenerateParameters, picture: Picture) -> None:
         self._generator, self._asked, self._picture = generator, asked, picture
         self._fixed = generator.seeds_per_image > 1
-        self._terms: list[MixTerm] = asked.mix if isinstance(asked.mix, list) else [asked.mix]
+        self._terms = asked.mixed
         # As the server maps them: a latent that stands twice once. The size of a batch may change the last bit.
         self._latents: dict[tuple[bytes, ...], tuple[Source, int | None]] = {}
         for source, seed in zip(picture.sources, self._seeds()):
@@ -75,9 +75,8 @@ class _Script:
 
     def edited(self) -> list[str]:
         """Directions, added."""
-        terms = self._asked.edit if isinstance(self._asked.edit, list) else [self._asked.edit]
         lines = []
-        for term, edit in zip(terms, self._picture.edits):
+        for term, edit in zip(self._asked.edits, self._picture.edits):
             named = isinstance(term.direction, str)
             direction = (
                 f"generator.bundle.directions[{json.dumps(term.direction)}]" if named else _array(edit.direction)
@@ -98,10 +97,8 @@ class _Script:
 
     def _seeds(self) -> list[int | None]:
         """The seed of each source; None where it was given as numbers."""
-        asked, own = self._asked, self._generator.seeds_per_image
-        none: list[int | None] = [None] * own
-        seeds = [asked.seed] if asked.seed is not None else numbers(asked.seeds or [])
-        return [*(seeds or none), *(term.seed for term in self._terms)]
+        none: list[int | None] = [None] * self._generator.seeds_per_image
+        return [*(self._asked.seed_list or none), *(term.seed for term in self._terms)]
 
     def _written_latents(self) -> str:
         """All latents, seeds that follow one another in one call."""
@@ -125,8 +122,7 @@ class _Script:
     def _truncated(self, index: int, name: str) -> list[str]:
         """Lines that make the truncated styles [1, num_ws, w_dim] of a source."""
         given, psi = self._picture.sources[index].ws, self._psi
-        own = self._generator.spec.default_cutoff
-        cutoff = own if self._picture.cutoff == "own" else self._picture.cutoff
+        cutoff = self._generator.check_truncation(psi, self._picture.cutoff)
         if given is None or (given == given[0]).all():
             return [f"{name} = generator.truncate({self._w(index)}{self._truncation(cutoff)})"]
         lines = [f"{name} = {_array(given)}[None]"]

@@ -14,7 +14,7 @@ from runtime.server.bodies import read_json
 from runtime.server.errors import BadRequestError
 from runtime.server.models import Model, ModelSource
 from runtime.server.parameters import GenerateParameters, read_parameters
-from runtime.server.planning import numbers, plan_generate
+from runtime.server.planning import plan_generate
 from runtime.server.python_script import python_script
 from runtime.server.service import Service
 
@@ -53,7 +53,6 @@ def command_line(model: Model, opened: ModelSource, asked: GenerateParameters) -
     """`stylegan-edge generate ...`; None where it does not draw this image: of a mix, an edit, `z` or `w`."""
     if (asked.seed is None and asked.seeds is None) or asked.mix or asked.edit:
         return None
-    seeds = [asked.seed] if asked.seed is not None else numbers(asked.seeds or [])
     cutoff = None if asked.cutoff == "own" else model.generator.spec.num_ws if asked.cutoff is None else asked.cutoff
     x, y = asked.translate or (0.0, 0.0)
     moved = asked.rotate is not None or asked.translate is not None
@@ -65,7 +64,7 @@ def command_line(model: Model, opened: ModelSource, asked: GenerateParameters) -
         (asked.rotate or 0.0, x, y) if moved else None,
         opened.precision,
     )
-    words = ["stylegan-edge", "generate", str(opened.path), "--seeds", ",".join(map(str, seeds)), *drawn]
+    words = ["stylegan-edge", "generate", str(opened.path), "--seeds", ",".join(map(str, asked.seed_list)), *drawn]
     return shlex.join([*words, *_running(opened), "-o", "images"])
 
 
