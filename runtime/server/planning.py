@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,13 +76,14 @@ def plan_generate(generator: Generator, asked: GenerateParameters, limits: Limit
     check_count(generator, count, limits)
     labels = _labels(generator, asked.class_, count)
     terms = asked.mixed
+    mask = _mask(generator.spec, terms) if terms else None
+    common = _common(generator, asked)
     pictures = []
     for index in range(count):
         label = labels[index] if labels is not None else None
         sources = tuple(_labelled(item, label) for item in made[index * per_image : (index + 1) * per_image])
         others = tuple(_mixed_in(generator, term, label) for term in terms)
-        mask = _mask(generator.spec, terms) if terms else None
-        pictures.append(_picture(generator, asked, sources + others, mask))
+        pictures.append(_picture(generator, common, sources + others, mask))
     return pictures
 
 
@@ -103,12 +105,13 @@ def plan_mix(generator: Generator, asked: MixParameters, limits: Limits) -> tupl
         raise InputError("class is a list, expected one for the whole grid")
     labels = _labels(generator, asked.class_, 1)
     label = labels[0] if labels is not None else None
-    term = MixTerm(layers=asked.layers)
+    mask = _mask(generator.spec, [MixTerm(layers=asked.layers)])
+    common = _common(generator, asked)
     pictures = []
     for row, col in cells:
         seeds = [seed for seed in (row, col) if seed is not None]
         sources = tuple(Source(generator.latents([seed])[0], label) for seed in seeds)
-        pictures.append(_picture(generator, asked, sources, _mask(generator.spec, [term]) if len(seeds) > 1 else None))
+        pictures.append(_picture(generator, common, sources, mask if len(seeds) > 1 else None))
     return pictures, len(cols) + 1
 
 
@@ -192,20 +195,22 @@ def _mask(spec: GeneratorSpec, terms: Sequence[MixTerm]) -> np.ndarray:
     return mask
 
 
-def _picture(
-    generator: Generator, asked: DrawingParameters, sources: tuple[Source, ...], mask: np.ndarray | None
-) -> Picture:
+def _common(generator: Generator, asked: DrawingParameters) -> Picture:
+    """What all images of a request share: a picture without sources."""
     moved = asked.rotate is not None or asked.translate is not None
     x, y = asked.translate or (0.0, 0.0)
-    picture = Picture(
-        sources=sources,
+    return Picture(
+        sources=(),
         psi=asked.psi,
         cutoff=asked.cutoff,
-        mask=mask,
         edits=tuple(_edit(generator, term) for term in asked.edits),
         noise=asked.noise,
         transform=make_transform(asked.rotate or 0.0, (x, y))[None] if moved else None,
     )
+
+
+def _picture(generator: Generator, common: Picture, sources: tuple[Source, ...], mask: np.ndarray | None) -> Picture:
+    picture = replace(common, sources=sources, mask=mask)
     check_picture(generator, picture)
     return picture
 
