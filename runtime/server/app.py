@@ -88,7 +88,7 @@ def _answer_errors(service: Service):  # type: ignore[no-untyped-def]
 
     async def answer(_: Request, error: Exception) -> Response:
         assert isinstance(error, StyleganEdgeError)
-        service.metrics.errors.labels(type(error).__name__).inc()
+        service.metrics.failed(error)
         headers = error.headers if isinstance(error, RequestError) else {}
         return error_response(str(error), status_of(error), headers)
 

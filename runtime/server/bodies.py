@@ -19,7 +19,7 @@ from runtime.server.errors import (
 from runtime.server.limits import Limits
 
 MAX_LENGTH_DIGITS = 18
-"""Digits of a Content-Length: Python refuses to read thousands."""
+"""Digits of a length in a header: Python refuses to read thousands."""
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """How zlib is told the compressions of HTTP."""

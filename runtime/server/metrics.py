@@ -57,6 +57,10 @@ class Metrics:
         for wait in waited:
             self.latency.labels("queue").observe(wait)
 
+    def failed(self, error: Exception) -> None:
+        """A request was answered by an error."""
+        self.errors.labels(type(error).__name__).inc()
+
     def text(self) -> bytes:
         """All of it."""
         return generate_latest(self.registry)

@@ -76,7 +76,7 @@ class RequestLog:
             await self._app(scope, receive, telling)
         except Exception as error:
             _log.exception("a defect: %s", type(error).__name__)
-            self._metrics.errors.labels(type(error).__name__).inc()
+            self._metrics.failed(error)
             if status == 0 and scope["type"] == "http":
                 answer = error_response(DEFECT, 500)
                 await answer(scope, receive, telling)

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runtime.errors import quoted
 from runtime.latents import parse_numbers
 from runtime.noise import MAX_SEED
 from runtime.server.errors import BadRequestError
+from runtime.server.faults import first_fault
 
 MAX_TERMS = 16
 """Terms of a mix, and edits of an image: more than a network has style rows that matter."""
 DEFAULT_QUALITY = 90
 """Of JPEG and WebP: no artefacts to be seen at arm's length."""
-MAX_SHOWN_PLACE = 60
-"""Characters of the place of a wrong value that a message shows."""
+PLACE_DEPTH = 2
+"""Names of a wrong value's place that a message shows: behind them stand the kinds that a field may have."""
 
 Item = TypeVar("Item")
 Listed = Annotated[list[Item], Field(fail_fast=True)]
@@ -135,18 +135,4 @@ def read_parameters(kind: type[Any], document: bytes | str | dict[str, Any]) -> 
             return kind.model_validate(document)
         return kind.model_validate_json(document)
     except ValidationError as error:
-        raise BadRequestError(_told(error)) from None
-
-
-def _told(error: ValidationError) -> str:
-    """The first thing that is wrong; of a field that may be several things, what it may be."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}"
-    place = ".".join(str(part) for part in first["loc"][:2])[:MAX_SHOWN_PLACE]
-    if first["type"] == "missing":
-        return f"{place} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"{place} is not a field of this request; see /openapi.json"
-    found = quoted(first["input"])
-    return f"{place or 'the body'} is {found}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise BadRequestError(first_fault(error, PLACE_DEPTH)) from None

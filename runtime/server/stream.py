@@ -79,7 +79,7 @@ class Stream:
             identity = asked.id
             return await self._frame(asked)
         except Exception as error:  # of one frame: the stream goes on
-            self._service.metrics.errors.labels(type(error).__name__).inc()
+            self._service.metrics.failed(error)
             return [error_message(identity, error)]
 
     async def _frame(self, asked: StreamParameters) -> list[str | bytes]:

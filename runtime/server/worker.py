@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runtime.errors import StyleganEdgeError
+from runtime.errors import GpuError, StyleganEdgeError
 from runtime.server.errors import DrainingError, QueueFullError
 
 FAILURES = 3
@@ -184,12 +184,6 @@ class Worker:
             for task in batch:
                 self._run([task])
             return
-        if not isinstance(error, StyleganEdgeError) or self._is_devices(error):
+        if isinstance(error, GpuError) or not isinstance(error, StyleganEdgeError):
             self._failures += 1
         batch[0].future.set_exception(error)
-
-    @staticmethod
-    def _is_devices(error: StyleganEdgeError) -> bool:
-        from runtime.errors import GpuError
-
-        return isinstance(error, GpuError)

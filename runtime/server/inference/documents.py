@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from runtime.errors import quoted
-from runtime.server.bodies import check_depth
+from runtime.server.bodies import MAX_LENGTH_DIGITS, check_depth
 from runtime.server.errors import BadRequestError
+from runtime.server.faults import first_fault
 from runtime.server.inference.asking import (
     Asked,
     Declared,
@@ -26,8 +27,6 @@ from runtime.server.inference.tensors import DTYPES, from_binary, from_json, to_
 from runtime.server.limits import Limits
 
 BINARY_SIZE, BINARY, ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
-MAX_LENGTH_DIGITS = 18
-"""Digits of Inference-Header-Content-Length: Python refuses to read thousands."""
 
 Parameters = dict[str, Any]
 
@@ -147,14 +146,7 @@ def _parse(head: bytes) -> _Document:
     try:
         return _Document.model_validate_json(head)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "json_invalid":
-        raise BadRequestError(f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
-    if first["type"] == "missing":
-        raise BadRequestError(f"{place} is missing")
-    told = first["msg"][0].lower() + first["msg"][1:]
-    raise BadRequestError(f"{place or 'the body'} is {quoted(first['input'])}: {told}")
+        raise BadRequestError(first_fault(error)) from None
 
 
 def _arrays(inputs: Sequence[_Input], declared: Sequence[Declared], raw: memoryview) -> dict[str, np.ndarray]:

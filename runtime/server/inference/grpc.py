@@ -21,6 +21,7 @@ from runtime.server.inference.asking import LOG_SETTINGS, SHARED_MEMORY, TRACING
 from runtime.server.inference.messages import Message
 from runtime.server.inference.models import LOADING, InferenceModels
 from runtime.server.logs import ACCESS, REQUEST_ID, request_id
+from runtime.server.middleware import DEFECT
 from runtime.server.tokens import bearer, is_known
 
 SERVICE = "GRPCInferenceService"
@@ -114,15 +115,15 @@ class GrpcServer:
                 code = grpc.StatusCode.CANCELLED
                 raise
             except StyleganEdgeError as error:
-                self._service.metrics.errors.labels(type(error).__name__).inc()
+                self._service.metrics.failed(error)
                 code = CODES.get(status_of(error), grpc.StatusCode.INVALID_ARGUMENT)
                 told = error.headers if isinstance(error, RequestError) else {}
                 await context.abort(code, str(error), tuple((key.lower(), value) for key, value in told.items()))
             except Exception as error:
                 code = grpc.StatusCode.INTERNAL
                 _log.exception("a defect: %s", type(error).__name__)
-                self._service.metrics.errors.labels(type(error).__name__).inc()
-                await context.abort(code, "a defect of the server; its log has the request's id")
+                self._service.metrics.failed(error)
+                await context.abort(code, DEFECT)
             finally:
                 self._tell(name, context.peer(), code, time.perf_counter() - start)
 
