@@ -21,14 +21,14 @@ def check_output(output: str) -> None:
         raise InputError(f"output {output!r} is unknown, expected one of {', '.join(OUTPUTS)}")
 
 
-def check_psi(psi: Any) -> float:
-    """A truncation factor within bounds. Raises InputError otherwise."""
+def check_psi(psi: Any, name: str = "psi") -> float:
+    """A truncation factor, or another factor of styles, within bounds. Raises InputError otherwise."""
     try:
         value = float(psi)
     except (TypeError, ValueError):
-        raise InputError(f"psi is {psi!r}, expected a number") from None
+        raise InputError(f"{name} is {psi!r}, expected a number") from None
     if not abs(value) <= MAX_PSI:
-        raise InputError(f"psi is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
+        raise InputError(f"{name} is {value:g}, expected a finite number from {-MAX_PSI:g} to {MAX_PSI:g}")
     return value
 
 

@@ -138,7 +138,7 @@ def _check_source(generator: Generator, source: Source) -> None:
 
 def _check_edit(generator: Generator, edit: Edit) -> None:
     spec = generator.spec
-    check_psi(edit.amount)
+    check_psi(edit.amount, "the amount of an edit")
     shape = (spec.w_dim,) if edit.direction.ndim == 1 else (spec.num_ws, spec.w_dim)
     floats("direction", edit.direction, shape)
     wrong = [row for row in edit.rows if not 0 <= row < spec.num_ws]

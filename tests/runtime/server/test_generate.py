@@ -192,6 +192,10 @@ def test_a_bundle_that_mixes_takes_a_seed_a_source(mixing_bundle: Bundle) -> Non
         ({"seed": 1, "mix": [{"seed": 2}] * 17}, "mix"),
         ({"seed": 1, "edit": {"direction": "smile", "amount": 1}}, "this bundle has none: give its numbers"),
         ({"seed": 1, "edit": {"direction": [1.0], "amount": 1}}, "direction has shape [1]"),
+        (
+            {"seed": 1, "edit": {"direction": [0.0] * 9, "amount": 101}},
+            "the amount of an edit is 101, expected a finite",
+        ),
         ({"seed": 1, "quality": 0}, "quality is 0"),
         ({"seed": 1, "colour": "red"}, "colour is not a field of this request"),
         ({"seed": 1, "model": "other"}, "model 'other' is not served, expected one of tiny, classes, cutoff, turned"),
