@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,6 +14,7 @@ from runtime.errors import BundleError, IntegrityError, quoted
 from runtime.files import sha256_of_path
 from runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileInfo, GraphInfo, Manifest
 from runtime.mixing import Mask
+from runtime.names import NAME_RULE, is_name
 from runtime.parity import TOLERANCES
 from runtime.spec import TRANSFORM, GeneratorSpec, noise_name
 
@@ -176,8 +176,8 @@ def check_directions(spec: GeneratorSpec, directions: Mapping[str, np.ndarray], 
         raise BundleError(f"{where}: holds {len(directions)} directions, over the limit of {MAX_DIRECTIONS}")
     shapes = ((spec.w_dim,), (spec.num_ws, spec.w_dim))
     for name, array in directions.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-            raise BundleError(f"{where}: the name {quoted(name)} is not letters, digits, '_', '-' and '.', 64 at most")
+        if not is_name(name):
+            raise BundleError(f"{where}: the name {quoted(name)} is not {NAME_RULE}")
         if array.dtype != np.float32 or array.shape not in shapes or not np.isfinite(array).all():
             raise BundleError(
                 f"{where}: {name} is {array.dtype} {list(array.shape)}, expected finite float32 "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ from runtime.errors import InputError, StyleganEdgeError, quoted
 from runtime.files import sha256_of_path
 from runtime.generator import Generator
 from runtime.manifest import MANIFEST
+from runtime.names import NAME_RULE, is_name
 from runtime.parity import FP32
 from runtime.server.drawing import BOTH, Picture, Source, check_picture, draw_pictures, draw_styled
 from runtime.server.errors import NotFoundError
@@ -28,7 +28,6 @@ MAX_ATTEMPTS = 5
 """A bundle may be replaced while it is read, and is then read again; whoever replaces it more often does not rest."""
 OUTPUTS = ("pixels", "image", BOTH)
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 _log = logging.getLogger(__name__)
 
 
@@ -45,11 +44,8 @@ class ModelSource:
     max_batch: int | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.match(self.name):
-            raise InputError(
-                f"the model name {quoted(self.name)} is not letters, digits, '_', '-' and '.', 64 at most; "
-                "name the bundle as NAME=BUNDLE"
-            )
+        if not is_name(self.name):
+            raise InputError(f"the model name {quoted(self.name)} is not {NAME_RULE}; name the bundle as NAME=BUNDLE")
         if self.max_batch is not None and self.max_batch < 1:
             raise InputError(f"the largest batch is {self.max_batch}, expected 1 or more")
 
